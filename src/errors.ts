@@ -29,6 +29,7 @@ export class ImageError extends HipruneError {
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value)
   if (typeof value === 'number' || typeof value === 'bigint' || value == null) return String(value)
-  if (typeof value === 'object' && 'length' in value) return `${value.constructor.name} of length ${String(value.length)}`
+  if (typeof value === 'object' && 'length' in value)
+    return `${value.constructor.name} of length ${String(value.length)}`
   return typeof value
 }

@@ -1,0 +1,15 @@
+import { checkInput } from './input.js'
+import { selectionOfIndices } from './selection.js'
+import type { Pruner } from './types.js'
+
+/** Keeps every token whatever the budget: the unpruned model as an ordinary entry of the registry. */
+export function none(): Pruner {
+  return {
+    name: 'none',
+    needs: [],
+    select(input, budget) {
+      const { numTokens } = checkInput(input, budget, [])
+      return selectionOfIndices(Array.from({ length: numTokens }, (_, i) => i))
+    },
+  }
+}
