@@ -1,0 +1,144 @@
+"""The model (standard Hugging Face classes), its training-only heads and the packed training forward pass."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from data import FRAME, PREFIX
+from scenes import CHARACTERS, COLOUR_NAMES, PATCH, SHAPES
+from tokens import BOS, EOS, IMAGE, PAD, VOCABULARY_SLOTS
+
+WIDTHS = {  # vision width, MLP, heads, layers; language width, MLP, heads, layers
+    'smoke': ((64, 128, 2, 12), (64, 128, 2, 2)),
+    'cpu': ((128, 384, 4, 12), (128, 352, 4, 4)),
+    'gpu': ((256, 768, 8, 12), (256, 704, 8, 6)),
+}
+
+
+def build_model(preset: str, attention: str = 'sdpa') -> LlavaForConditionalGeneration:
+    (v_width, v_mlp, v_heads, v_layers), (t_width, t_mlp, t_heads, t_layers) = WIDTHS[preset]
+    vision = CLIPVisionConfig(hidden_size=v_width, intermediate_size=v_mlp, projection_dim=v_width, num_hidden_layers=v_layers,
+                              num_attention_heads=v_heads, image_size=FRAME * PATCH, patch_size=PATCH, hidden_act='gelu_pytorch_tanh')
+    text = LlamaConfig(vocab_size=VOCABULARY_SLOTS, hidden_size=t_width, intermediate_size=t_mlp, num_hidden_layers=t_layers,
+                       num_attention_heads=t_heads, num_key_value_heads=t_heads, head_dim=t_width // t_heads, max_position_embeddings=1024,
+                       tie_word_embeddings=True, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD)
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE, image_seq_length=FRAME * FRAME,
+                         vision_feature_layer=-2, vision_feature_select_strategy='default', tie_word_embeddings=True)
+    config._attn_implementation = attention
+    model = LlavaForConditionalGeneration(config)
+    model.generation_config.update(bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, do_sample=False, max_new_tokens=40)
+    start_positions(vision_transformer(model))
+    return model
+
+
+def vision_transformer(model: LlavaForConditionalGeneration) -> nn.Module:
+    tower = model.model.vision_tower
+    return getattr(tower, 'vision_model', tower)
+
+
+def start_positions(tower: nn.Module) -> None:
+    """2-D sine and cosine instead of noise: neighbours are then neighbours from the first step."""
+    weight = tower.embeddings.position_embedding.weight
+    quarter = weight.shape[1] // 4
+    frequency = 1.0 / 40 ** (torch.arange(quarter) / quarter)
+    rows, columns = torch.meshgrid(torch.arange(FRAME), torch.arange(FRAME), indexing='ij')
+    parts = [f(axis.reshape(-1, 1) * frequency) for axis in (rows, columns) for f in (torch.sin, torch.cos)]
+    with torch.no_grad():
+        weight[1:] = torch.cat(parts, 1) * 0.3
+
+
+class Heads(nn.Module):
+    """Training only. Linear read-outs of hidden state -2 per patch, of both CLS states, and of the second decoder layer."""
+
+    def __init__(self, vision_width: int, text_width: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(vision_width)
+        self.sizes = [len(SHAPES) + 1, len(COLOUR_NAMES), len(CHARACTERS) + 1, 2, 1, 2]
+        self.patch = nn.Linear(vision_width, sum(self.sizes))
+        self.listed = nn.Linear(vision_width, len(SHAPES) * len(COLOUR_NAMES))
+        self.listed_last = nn.Linear(vision_width, len(SHAPES) * len(COLOUR_NAMES))
+        self.mentioned = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, 2))
+
+
+def encode_images(model, batch, through_last: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Hidden state -2 [B, 1 + patches, width] and, if asked, CLS after the last layer and post-layernorm."""
+    tower = vision_transformer(model)
+    side = batch['pixels'].shape[1] // PATCH
+    pixels = (batch['pixels'].permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
+    patches = tower.embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
+    table = tower.embeddings.position_embedding.weight
+    axis = torch.arange(side, device=pixels.device)
+    columns, rows = (batch['origin'][:, i, None] + axis for i in (0, 1))  # [B, side]
+    window = (rows[:, :, None] * FRAME + columns[:, None, :]).flatten(1) + 1  # [B, patches]
+    cls = (tower.embeddings.class_embedding + table[0]).expand(len(patches), 1, -1)
+    hidden = tower.pre_layrnorm(torch.cat([cls, patches + table[window]], 1))
+    for layer in tower.encoder.layers[:-1]:
+        hidden = first(layer(hidden, attention_mask=None))
+    if not through_last:
+        return hidden, None
+    return hidden, tower.post_layernorm(first(tower.encoder.layers[-1](hidden, attention_mask=None))[:, 0])
+
+
+def first(output):
+    return output[0] if isinstance(output, tuple) else output
+
+
+def vision_losses(heads: Heads, batch, hidden, last_cls) -> dict[str, torch.Tensor]:
+    normed = heads.norm(hidden)
+    shape, colour, character, offset, coverage, place = heads.patch(normed[:, 1:]).float().split(heads.sizes, -1)
+    on_object = batch['shape'] > 0
+    side = batch['pixels'].shape[1] // PATCH
+    axis = torch.arange(side, device=hidden.device)
+    rows, columns = torch.meshgrid(axis, axis, indexing='ij')
+    truth = (batch['origin'][:, None] + torch.stack([columns, rows], -1).reshape(1, -1, 2) + 0.5) / FRAME
+    shape_weight = torch.ones(shape.shape[-1], device=hidden.device)
+    shape_weight[0] = 0.15
+    character_weight = torch.ones(character.shape[-1], device=hidden.device)
+    character_weight[0] = 0.1
+    positive = torch.tensor(8.0, device=hidden.device)
+    losses = {
+        'shape': F.cross_entropy(shape.flatten(0, 1), batch['shape'].flatten(), shape_weight),
+        'colour': 0.5 * F.cross_entropy(colour.flatten(0, 1), batch['colour'].flatten()),
+        'character': F.cross_entropy(character.flatten(0, 1), batch['character'].flatten(), character_weight),
+        'offset': F.smooth_l1_loss(offset[on_object], batch['offset'][on_object], beta=0.2),
+        'coverage': 0.5 * F.binary_cross_entropy_with_logits(coverage[..., 0], batch['coverage']),
+        'place': 5 * F.mse_loss(place, truth),
+        'listed': 2 * F.binary_cross_entropy_with_logits(heads.listed(normed[:, 0]).float(), batch['listed'], pos_weight=positive),
+    }
+    if last_cls is not None:
+        losses['listed_last'] = 2 * F.binary_cross_entropy_with_logits(heads.listed_last(last_cls).float(), batch['listed'], pos_weight=positive)
+    return losses
+
+
+def packed_mask(blocks: torch.Tensor, prefix: int, dtype: torch.dtype) -> torch.Tensor:
+    """Additive [B,1,L,L]: causal; a question (block) sees the whole prefix and itself, never another question."""
+    batch, text = blocks.shape
+    whole = torch.cat([blocks.new_full((batch, prefix), -2), blocks], 1)
+    same = (whole[:, :, None] == whole[:, None, :]) | (whole[:, None, :] == -2)
+    causal = torch.ones(prefix + text, prefix + text, dtype=torch.bool, device=blocks.device).tril()
+    return torch.zeros(1, dtype=dtype, device=blocks.device).masked_fill(~(same & causal), torch.finfo(dtype).min)[:, None]
+
+
+def language_losses(model, heads: Heads, batch, hidden) -> tuple[dict[str, torch.Tensor], float]:
+    """Cross entropy of the answers and the position head's loss; also the share of answer tokens that are right."""
+    features = model.model.multi_modal_projector(hidden[:, 1:])
+    embed = model.get_input_embeddings()
+    start = embed(PREFIX.to(hidden.device)).expand(len(features), -1, -1)
+    inputs = torch.cat([start, features, embed(batch['ids'])], 1)
+    prefix = 2 + features.shape[1]
+    positions = torch.cat([torch.arange(prefix, device=hidden.device).expand(len(features), -1), batch['positions']], 1)
+    second: list[torch.Tensor] = []
+    hook = model.model.language_model.layers[1].register_forward_hook(lambda module, args, output: second.append(first(output)))
+    output = model.model.language_model(inputs_embeds=inputs, attention_mask=packed_mask(batch['blocks'], prefix, inputs.dtype),
+                                        position_ids=positions, use_cache=False).last_hidden_state
+    hook.remove()
+    answered = batch['labels'] >= 0
+    logits = model.lm_head(output[:, prefix:][answered]).float()
+    labels = batch['labels'][answered]
+    at = second[0][:, prefix:][batch['mentions'][:, 0], batch['mentions'][:, 1]]
+    losses = {'answer': F.cross_entropy(logits, labels),
+              'mentioned': 4 * F.smooth_l1_loss(heads.mentioned(at).float(), batch['mentioned_at'], beta=0.1, reduction='sum') / (2 * max(1, len(at)))}
+    return losses, (logits.argmax(-1) == labels).float().mean().item()

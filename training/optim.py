@@ -1,0 +1,63 @@
+"""Muon for the matrices of the layers, AdamW for everything else, one learning-rate factor for both."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def orthogonalize(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """Newton-Schulz iteration of Muon (Jordan et al., 2024) on a stack [n, rows, columns]."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    transposed = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if transposed else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if transposed else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised per matrix; matrices of one shape are stacked, since one product of many is faster than many."""
+
+    def __init__(self, params, lr: float, momentum: float = 0.95, weight_decay: float = 0.02):
+        super().__init__(params, {'lr': lr, 'momentum': momentum, 'weight_decay': weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            shapes: dict[torch.Size, list] = {}
+            for p in group['params']:
+                if p.grad is not None:
+                    shapes.setdefault(p.shape, []).append(p)
+            for shape, params in shapes.items():
+                updates = []
+                for p in params:
+                    buffer = self.state[p].setdefault('momentum', torch.zeros_like(p))
+                    buffer.lerp_(p.grad, 1 - group['momentum'])
+                    updates.append(p.grad.lerp(buffer, group['momentum']))
+                scale = max(1.0, shape[0] / shape[1]) ** 0.5
+                for p, update in zip(params, orthogonalize(torch.stack(updates))):
+                    p.mul_(1 - group['lr'] * group['weight_decay'])
+                    p.add_(update.to(p.dtype), alpha=-group['lr'] * scale)
+
+
+def build_optimizers(model: nn.Module, heads: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
+    matrices, rest = [], list(heads.parameters())
+    for name, p in model.named_parameters():
+        (matrices if p.ndim == 2 and ('layers.' in name or 'projector' in name) else rest).append(p)
+    optimizers = [Muon(matrices, muon_lr),
+                  torch.optim.AdamW([{'params': [p for p in rest if p.ndim > 1], 'weight_decay': 0.02},
+                                     {'params': [p for p in rest if p.ndim <= 1], 'weight_decay': 0.0}], adam_lr, betas=(0.9, 0.98))]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group['base_lr'] = group['lr']
+    return optimizers
+
+
+def set_rate(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group['lr'] = group['base_lr'] * factor
