@@ -1,6 +1,6 @@
 import { ArgumentError } from '../errors.js'
 import { roundHalfToEven } from '../numeric/round.js'
-import { topK } from '../numeric/top-k.js'
+import { topK, topSet } from '../numeric/top-k.js'
 import type { Budget, BudgetInput } from './budget.js'
 import { bufferShapes, buffersOf, buffersPerAnchor, type BorderRule, type BufferShape } from './buffers.js'
 import { checkInput } from './input.js'
@@ -20,8 +20,10 @@ export interface HiPruneOptions {
 export type CheckedHiPruneOptions = Required<HiPruneOptions>
 
 /**
- * HiPrune (arXiv 2508.00553, section 4): anchors are the tokens that receive most attention in the object layer, buffers
- * their neighbours on the grid, registers the tokens that receive most attention in the deep layer.
+ * HiPrune (https://arxiv.org/abs/2508.00553, section 4): anchors are the tokens that receive most attention in the object
+ * layer, buffers their neighbours on the grid, registers the tokens that receive most attention in the deep layer.
+ *
+ * Needs the received attention of two layers. O(N). Original code: MIT.
  */
 export function hiprune(options: HiPruneOptions = {}): Pruner {
   const checked = checkHiPruneOptions(options)
@@ -80,9 +82,11 @@ function* anchorsWithBuffers(anchors: Uint32Array, grid: PatchGrid, { shape, bor
 
 /** Marks the `count` best tokens that carry no mark yet. */
 export function markBest(marks: Uint8Array, scores: ArrayLike<number>, count: number, role: TokenRole): void {
-  for (const token of topK(scores, count, marks)) marks[token] = role
+  for (const token of topSet(scores, count, marks)) marks[token] = role
 }
 
 export function countMarked(marks: Uint8Array): number {
-  return marks.reduce((count, mark) => count + (mark === 0 ? 0 : 1), 0)
+  let count = 0
+  for (let i = 0; i < marks.length; i++) if (marks[i] !== 0) count++
+  return count
 }

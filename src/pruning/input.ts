@@ -20,7 +20,7 @@ export function checkInput(input: PruneInput, budget: BudgetInput | Budget, need
     checkScores(name, input[name], numTokens)
   }
   const parsed = typeof budget === 'object' ? budget : parseBudget(budget)
-  return { numTokens, keep: resolveBudget(parsed, numTokens, input.deepScores) }
+  return { numTokens, keep: resolveBudget(parsed, numTokens, isAuto ? input.deepScores : undefined) }
 }
 
 function checkGrid(grid: PatchGrid): number {
@@ -41,7 +41,13 @@ function checkScores(name: ScoreName, scores: ArrayLike<number> | undefined, num
       `${VECTORS.has(name) ? '' : 'a multiple of '}${numTokens} values, one ${VECTORS.has(name) ? 'value' : 'row'} a grid cell`,
     )
   }
-  for (let i = 0; i < scores.length; i++) {
-    if (!Number.isFinite(scores[i])) throw new ArgumentError(`${name}[${i}]`, scores[i], 'a finite number')
-  }
+  const wrong = indexOfNonFinite(scores)
+  if (wrong >= 0) throw new ArgumentError(`${name}[${wrong}]`, scores[wrong], 'a finite number')
+}
+
+/** -1 when all are finite. Features have millions of values: 0 x value is NaN for NaN and infinities, and sums up. */
+function indexOfNonFinite(values: ArrayLike<number>): number {
+  let zero = 0
+  for (let i = 0; i < values.length; i++) zero += 0 * (values[i] as number)
+  return zero === 0 ? -1 : Array.prototype.findIndex.call(values, (value) => !Number.isFinite(value))
 }

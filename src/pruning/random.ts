@@ -1,5 +1,5 @@
 import { seededRandom } from '../numeric/random.js'
-import { topK } from '../numeric/top-k.js'
+import { topSet } from '../numeric/top-k.js'
 import { checkInput } from './input.js'
 import { selectionOfIndices } from './selection.js'
 import type { Pruner } from './types.js'
@@ -9,7 +9,7 @@ export interface RandomOptions {
   readonly seed?: number
 }
 
-/** Uniformly random tokens: the baseline that a method has to beat. */
+/** Uniformly random tokens under a seed: the baseline that a method has to beat. Needs nothing. O(N). */
 export function random(options: RandomOptions = {}): Pruner {
   return {
     name: 'random',
@@ -18,7 +18,7 @@ export function random(options: RandomOptions = {}): Pruner {
       const { numTokens, keep } = checkInput(input, budget, [])
       const next = seededRandom(input.seed ?? options.seed ?? 0)
       const draws = Float64Array.from({ length: numTokens }, next)
-      return selectionOfIndices(topK(draws, keep))
+      return selectionOfIndices(topSet(draws, keep))
     },
   }
 }

@@ -1,58 +1,174 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createPruner, prunerNames } from './registry.js'
+import { randomInput, type FullInput } from '../../test/random-input.js'
+import { ArgumentError } from '../errors.js'
+import { parseBudget } from './budget.js'
+import { methodInfo } from './methods.js'
+import { createPruner, prunerNames, type PrunerName } from './registry.js'
+import type { PruneInput, ScoreName } from './types.js'
 
-/** Enough of every score for every method. */
-function inputOf(rows: number, columns: number, seed = 1) {
-  const scores = Array.from({ length: rows * columns }, (_, i) => ((i * 7919 + seed * 104729) % 1009) / 1009)
-  return { grid: { rows, columns }, objectScores: scores, deepScores: [...scores].reverse(), seed }
+const scoreNames: readonly ScoreName[] = ['objectScores', 'deepScores', 'clsScores', 'features', 'keys', 'relevance']
+
+/** Only what is named, so that everything else is missing. */
+function only(input: FullInput, needs: readonly ScoreName[]): PruneInput {
+  const entries = ['grid', 'seed', ...needs].map((key) => [key, input[key as keyof FullInput]])
+  return Object.fromEntries(entries) as PruneInput
 }
 
-describe.each(prunerNames.filter((name) => name !== 'none'))('%s', (name) => {
-  it('keeps exactly K, ascending and unique, deterministically', () => {
-    const size = fc.integer({ min: 1, max: 30 })
+/** Reading anything that is not named throws. */
+function guarded(input: FullInput, allowed: readonly ScoreName[]): PruneInput {
+  const names: readonly PropertyKey[] = ['grid', 'seed', ...allowed]
+  return new Proxy(input, {
+    get(target, key) {
+      if (!names.includes(key)) throw new Error(`${String(key)} is read but not declared`)
+      return Reflect.get(target, key) as unknown
+    },
+  })
+}
+
+/** The conformance suite: what every method promises, with no exception but that 'none' has no budget. */
+describe.each(prunerNames)('%s', (name) => {
+  const kept = (numTokens: number, keep: number) => (name === 'none' ? numTokens : Math.min(keep, numTokens))
+
+  it('keeps exactly K, ascending and unique, the same tokens each time', () => {
+    const size = fc.integer({ min: 1, max: 12 })
+    const anyCase = fc.tuple(size, size, fc.integer({ min: 1, max: 160 }), fc.nat(999), fc.integer({ min: 1, max: 9 }))
     fc.assert(
-      fc.property(size, size, fc.integer({ min: 1, max: 900 }), fc.nat(99), (rows, columns, keep, seed) => {
-        const { kept, roles } = createPruner(name).select(inputOf(rows, columns, seed), keep)
-        expect(kept).toHaveLength(Math.min(keep, rows * columns))
-        expect(roles).toHaveLength(kept.length)
-        for (let i = 1; i < kept.length; i++) expect(kept[i]).toBeGreaterThan(kept[i - 1]!)
-        expect(kept.at(-1)).toBeLessThan(rows * columns)
-        expect(createPruner(name).select(inputOf(rows, columns, seed), keep)).toEqual({ kept, roles })
+      fc.property(anyCase, ([rows, columns, keep, seed, width]) => {
+        const input = randomInput(rows, columns, seed, width)
+        const selection = createPruner(name).select(input, keep)
+        expect(selection.kept).toHaveLength(kept(rows * columns, keep))
+        expect(selection.roles).toHaveLength(selection.kept.length)
+        for (let i = 1; i < selection.kept.length; i++) {
+          expect(selection.kept[i]).toBeGreaterThan(selection.kept[i - 1]!)
+        }
+        expect(selection.kept.at(-1)).toBeLessThan(rows * columns)
+        expect(createPruner(name).select(input, keep)).toEqual(selection)
       }),
     )
   })
 
-  it('declares its needs truly: any input that it does not name is not read', () => {
+  it('keeps exactly K unique tokens when all of them are alike, or have no features at all', () => {
+    for (const value of [0, 1]) {
+      const flat = (length: number) => new Float32Array(length).fill(value)
+      const scores = Object.fromEntries(scoreNames.map((score) => [score, flat(30)]))
+      const input = { grid: { rows: 5, columns: 6 }, ...scores, features: flat(90), keys: flat(60) }
+      expect(new Set(createPruner(name).select(input, 11).kept).size).toBe(kept(30, 11))
+    }
+  })
+
+  it('takes plain arrays and float64 as well as float32', () => {
+    const input = randomInput(4, 6, 3)
+    const plain = { ...input, ...Object.fromEntries(scoreNames.map((score) => [score, Array.from(input[score])])) }
+    expect(createPruner(name).select(plain, 9)).toEqual(createPruner(name).select(input, 9))
+  })
+
+  it('keeps everything, unchanged, when K >= N', () => {
+    for (const keep of [20, 21, '100%', 1000]) {
+      const input = randomInput(4, 5, 8)
+      const selection = createPruner(name).select(input, keep)
+      expect([...selection.kept]).toEqual(Array.from({ length: 20 }, (_, i) => i))
+      if (selection.rows) expect([...selection.rows]).toEqual([...input.features])
+    }
+  })
+
+  it('returns K rows of the width of the features, if it merges', () => {
+    const selection = createPruner(name).select(randomInput(5, 5, 2, 7), 8)
+    expect(selection.rows !== undefined).toBe(methodInfo[name].merges)
+    if (selection.rows) expect(selection.rows).toHaveLength(8 * 7)
+  })
+
+  it('reads no input that it does not declare', () => {
     const pruner = createPruner(name)
-    const input = new Proxy(inputOf(4, 5), {
-      get(target, key) {
-        if (key !== 'grid' && key !== 'seed' && !pruner.needs.includes(key as never))
-          throw new Error(`read ${String(key)}`)
-        return Reflect.get(target, key) as unknown
-      },
-    })
-    expect(pruner.select({ ...pickDeclared(input, pruner.needs) }, 7).kept).toHaveLength(7)
+    expect(pruner.select(guarded(randomInput(4, 5, 1), pruner.needs), 7).kept).toHaveLength(kept(20, 7))
+    const withAuto = guarded(randomInput(4, 5, 1), [...pruner.needs, 'deepScores'])
+    expect(pruner.select(withAuto, 'auto').kept.length).toBeGreaterThan(0)
+  })
+
+  it('declares no input that it could do without', () => {
+    const { needs, select } = createPruner(name)
+    for (const missing of needs) {
+      const rest = needs.filter((need) => need !== missing)
+      expect(() => select(only(randomInput(4, 5, 1), rest), 7)).toThrow(ArgumentError)
+      expect(() => select(only(randomInput(4, 5, 1), rest), 7)).toThrow(`${missing}: got undefined`)
+    }
+  })
+
+  it('leaves its input as it was', () => {
+    const input = randomInput(4, 5, 6)
+    createPruner(name).select(input, 7)
+    expect(input).toEqual(randomInput(4, 5, 6))
+  })
+
+  it.each(['7', 7, '35%', 0.35, '7/20', parseBudget(7)])('takes a budget as %o', (budget) => {
+    expect(createPruner(name).select(randomInput(4, 5, 1), budget).kept).toHaveLength(kept(20, 7))
+  })
+
+  it("takes 'auto' with deep scores and refuses it without, even when it needs none itself", () => {
+    const { needs, select } = createPruner(name)
+    const input = randomInput(6, 6, 1)
+    expect(select(only(input, [...needs, 'deepScores']), 'auto').kept.length).toBeGreaterThanOrEqual(4)
+    const without = needs.filter((need) => need !== 'deepScores')
+    expect(() => select(only(input, without), 'auto')).toThrow(/^deepScores: got undefined/)
+  })
+
+  it.each([0, -3, 1.5, NaN, Infinity, '0', '-1', '120%', 'some', ''])('refuses a budget of %s', (budget) => {
+    expect(() => createPruner(name).select(randomInput(4, 5, 1), budget)).toThrow(ArgumentError)
+  })
+
+  it('refuses an empty grid', () => {
+    for (const grid of [
+      { rows: 0, columns: 4 },
+      { rows: 4, columns: 0 },
+    ]) {
+      expect(() => createPruner(name).select({ ...randomInput(1, 1, 1), grid }, 1)).toThrow(
+        /^grid\.(rows|columns): got 0/,
+      )
+    }
+  })
+
+  it('refuses scores that are not finite, empty, or of the wrong length', () => {
+    const { needs, select } = createPruner(name)
+    for (const need of needs) {
+      const input = randomInput(4, 5, 1)
+      const values = Array.from(input[need])
+      const refuse = (wrong: ArrayLike<number>, message: string) => {
+        expect(() => select({ ...input, [need]: wrong }, 7)).toThrow(message)
+      }
+      for (const bad of [NaN, Infinity, -Infinity]) refuse(values.with(3, bad), `${need}[3]: got ${bad}`)
+      refuse([], `${need}: got Array of length 0, allowed:`)
+      refuse(values.slice(1), `${need}: got Array of length ${values.length - 1}, allowed:`)
+    }
   })
 })
 
-/** Reads only what is declared, so that an undeclared read inside `select` finds undefined and fails there. */
-function pickDeclared(input: ReturnType<typeof inputOf>, needs: readonly string[]) {
-  const entries = ['grid', 'seed', ...needs].map((key) => [key, input[key as keyof typeof input]])
-  return Object.fromEntries(entries) as ReturnType<typeof inputOf>
-}
+describe('methodInfo', () => {
+  it('says of every method what its pruner says', () => {
+    expect(Object.keys(methodInfo)).toEqual(prunerNames)
+    for (const name of prunerNames) {
+      expect(methodInfo[name].needs).toEqual(createPruner(name).needs)
+      expect(createPruner(name).name).toBe(name)
+      expect(methodInfo[name].licence).not.toBe('')
+    }
+  })
 
-describe('none', () => {
-  it('keeps all whatever the budget', () => expect(createPruner('none').select(inputOf(3, 3), 2).kept).toHaveLength(9))
+  it('is right about awareness of the prompt: only then another question can change the selection', () => {
+    const aware = prunerNames.filter((name) => {
+      const input = randomInput(6, 6, 4)
+      const other = { ...input, relevance: Array.from(input.relevance).reverse() }
+      const select = (asked: PruneInput) => [...createPruner(name).select(asked, 12).kept]
+      return select(input).join() !== select(other).join()
+    })
+    expect(aware).toEqual(prunerNames.filter((name) => methodInfo[name].promptAware))
+  })
 })
 
 describe('random', () => {
   it('follows the seed of the input, then the option', () => {
-    const { grid } = inputOf(10, 10)
+    const { grid } = randomInput(10, 10, 1)
     const select = (optionSeed: number, seed?: number) => {
-      return [
-        ...createPruner('random', { seed: optionSeed }).select(seed === undefined ? { grid } : { grid, seed }, 9).kept,
-      ]
+      const input = seed === undefined ? { grid } : { grid, seed }
+      return [...createPruner('random', { seed: optionSeed }).select(input, 9).kept]
     }
     expect(select(1)).toEqual(select(2, 1))
     expect(select(1)).not.toEqual(select(2))
@@ -69,6 +185,7 @@ describe('grid', () => {
 })
 
 it('an unknown name is refused with the known ones', () => {
-  expect(() => createPruner('hyprune' as never)).toThrow(/^method: got "hyprune", allowed: hiprune, random, grid, none/)
-  expect(() => createPruner('toString' as never)).toThrow(/^method: got "toString"/)
+  const unknown = (name: string) => () => createPruner(name as PrunerName)
+  expect(unknown('hyprune')).toThrow(`method: got "hyprune", allowed: ${prunerNames.join(', ')}`)
+  expect(unknown('toString')).toThrow(/^method: got "toString"/)
 })

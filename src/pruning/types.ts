@@ -16,7 +16,10 @@ export interface PruneInput {
   readonly objectScores?: ArrayLike<number>
   /** `[N]` attention received in the deep layer, the one whose output the projector reads. */
   readonly deepScores?: ArrayLike<number>
-  /** `[N]` attention of the CLS query to each patch in the deep layer, mean over heads. */
+  /**
+   * `[N]` attention of the CLS query to each patch in the deep layer, mean over heads. For an encoder without a CLS token the
+   * caller hands in `deepScores` here: the methods themselves read `clsScores` only.
+   */
   readonly clsScores?: ArrayLike<number>
   /** Row-major `[N, D]` visual tokens. */
   readonly features?: ArrayLike<number>
@@ -34,10 +37,15 @@ export type TokenRole = (typeof TokenRole)[keyof typeof TokenRole]
 
 /** Which of N visual tokens stay. */
 export interface TokenSelection {
-  /** `[K]` kept token indices, ascending (raster order). */
+  /** `[K]` kept token indices, ascending (raster order) unless an option asks for another order. */
   readonly kept: Uint32Array
   /** `[K]` the {@link TokenRole} of each kept token; 0 for methods without roles. */
   readonly roles: Uint8Array
+  /**
+   * Row-major `[K, D]` features that replace those of the kept tokens, in the order of `kept`, from methods that merge
+   * tokens; absent when features are gathered unchanged. The row keeps the position of its kept token.
+   */
+  readonly rows?: Float32Array
 }
 
 /** One selection method. Stateless: equal input and budget give an equal selection. */

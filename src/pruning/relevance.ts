@@ -1,0 +1,34 @@
+import { ArgumentError } from '../errors.js'
+
+/**
+ * Relevance of every visual token to the question: the cosine of its vector with the question's (SPEC 3). O(N x D).
+ *
+ * @param rows Row-major `[N, D]` visual tokens in the space that they share with `text`.
+ * @param text `[D]` embedding of the question.
+ * @returns `[N]` cosines in [-1, 1]; 0 where either vector has no length.
+ * @throws ArgumentError when `text` is empty or `rows` is not a whole number of rows of its width.
+ */
+export function relevanceToText(rows: Float32Array, text: Float32Array): Float32Array {
+  const width = text.length
+  if (width === 0) throw new ArgumentError('text', text, 'an embedding of at least one value')
+  if (rows.length % width !== 0)
+    throw new ArgumentError('rows', rows, `a multiple of ${width} values, the text's width`)
+  const relevance = new Float32Array(rows.length / width)
+  let textSquares = 0
+  for (let d = 0; d < width; d++) textSquares += (text[d] as number) * (text[d] as number)
+  for (let i = 0; i < relevance.length; i++) relevance[i] = cosine(rows, i * width, text, textSquares)
+  return relevance
+}
+
+function cosine(rows: Float32Array, start: number, text: Float32Array, textSquares: number): number {
+  const width = text.length
+  let product = 0
+  let squares = 0
+  for (let d = 0; d < width; d++) {
+    const value = rows[start + d] as number
+    product += value * (text[d] as number)
+    squares += value * value
+  }
+  const lengths = Math.sqrt(squares) * Math.sqrt(textSquares)
+  return lengths > 0 ? product / lengths : 0
+}
