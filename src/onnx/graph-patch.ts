@@ -1,0 +1,176 @@
+import { ModelError } from '../errors.js'
+import { quote, type OnnxModel, type OnnxNode } from './model-reader.js'
+import { concatBytes, encodeVarint, WireWriter } from './wire.js'
+
+/** TensorProto.DataType numbers that patches use. */
+export const dataTypes = { float: 1, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 } as const
+
+/** Attributes of a new node: whole numbers become ints; use {@link floatValue} for a float. */
+export type AttributeInput = number | readonly number[] | { readonly float: number } | { readonly graph: Uint8Array }
+
+/** Nodes, inputs and outputs to append to a model. Weights and existing nodes stay as they are, byte for byte. */
+export class GraphPatch {
+  private readonly additions = new WireWriter()
+  private readonly names = new Set<string>()
+  private readonly prefix: string
+  private counter = 0
+
+  constructor(readonly model: OnnxModel) {
+    this.prefix = freePrefix(model)
+    for (const value of [...model.inputs, ...model.outputs]) this.names.add(value.name)
+  }
+
+  /** Version of the standard operators: some take axes as an attribute in old versions and as an input in new ones. */
+  get opset(): number {
+    return this.model.opsets.get('') ?? 0
+  }
+
+  /** Appends a node with one output and returns the output's name. */
+  node(opType: string, inputs: readonly string[], attributes: Record<string, AttributeInput> = {}): string {
+    return this.nodeWithOutputs(opType, inputs, attributes, [this.newName(opType)])[0] ?? ''
+  }
+
+  nodeWithOutputs(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Record<string, AttributeInput>,
+    outputs: readonly string[],
+  ): readonly string[] {
+    this.additions.bytes(1, encodeNode(opType, inputs, attributes, outputs))
+    return outputs
+  }
+
+  /** Appends a copy of an existing node, its attributes byte for byte, that reads other inputs. */
+  clone(node: OnnxNode, inputs: readonly string[]): string {
+    const name = this.newName(node.opType)
+    const copy = new WireWriter()
+    for (const input of inputs) copy.text(1, input)
+    copy.text(2, name).text(3, name).text(4, node.opType)
+    for (const span of node.attributes) copy.bytes(5, this.model.bytes.subarray(span.start, span.stop))
+    if (node.domain !== '') copy.text(7, node.domain)
+    this.additions.bytes(1, copy.finish())
+    return name
+  }
+
+  /** A value name that nothing in the model uses. */
+  newName(hint: string): string {
+    return `${this.prefix}${this.counter++}_${hint}`
+  }
+
+  /** An int64 constant: a vector, or a scalar when a number is given. */
+  integers(values: number | readonly number[]): string {
+    const dims = typeof values === 'number' ? [] : [values.length]
+    const list = typeof values === 'number' ? [values] : values
+    const raw = new BigInt64Array(list.map((value) => BigInt(value)))
+    return this.constant(dataTypes.int64, dims, new Uint8Array(raw.buffer))
+  }
+
+  /** A float32 constant: a vector, or a scalar when a number is given. */
+  floats(values: number | readonly number[]): string {
+    const dims = typeof values === 'number' ? [] : [values.length]
+    const raw = Float32Array.from(typeof values === 'number' ? [values] : values)
+    return this.constant(dataTypes.float, dims, new Uint8Array(raw.buffer))
+  }
+
+  /** Makes `value` a graph output called `name`, of that type and rank. */
+  output(name: string, value: string, dataType: number, dims: readonly (number | string | null)[]): void {
+    if (this.names.has(name)) {
+      throw new ModelError(
+        `the model already has a value called ${quote(name)}; start from the file as it was exported`,
+      )
+    }
+    this.names.add(name)
+    this.nodeWithOutputs('Identity', [value], {}, [name])
+    this.additions.message(12, (info) => encodeValueInfo(info, name, dataType, dims))
+  }
+
+  /** Adds a graph input that the caller feeds. */
+  input(name: string, dataType: number, dims: readonly (number | string | null)[]): string {
+    if (this.names.has(name)) throw new ModelError(`the model already has a value called ${quote(name)}`)
+    this.names.add(name)
+    this.additions.message(11, (info) => encodeValueInfo(info, name, dataType, dims))
+    return name
+  }
+
+  /** The whole model with the additions at the end of its graph: one copy, one changed length. */
+  apply(): Uint8Array {
+    const { bytes, graphSpan } = this.model
+    const added = this.additions.finish()
+    return concatBytes([
+      bytes.subarray(0, graphSpan.lengthStart),
+      encodeVarint(graphSpan.stop - graphSpan.start + added.length),
+      bytes.subarray(graphSpan.start, graphSpan.stop),
+      added,
+      bytes.subarray(graphSpan.stop),
+    ])
+  }
+
+  private constant(dataType: number, dims: readonly number[], raw: Uint8Array): string {
+    const tensor = new WireWriter()
+    for (const dim of dims) tensor.varint(1, dim)
+    tensor.varint(2, dataType).bytes(9, raw)
+    const name = this.newName('Constant')
+    this.additions.message(1, (node) => {
+      node.text(2, name).text(4, 'Constant')
+      node.message(5, (attr) => attr.text(1, 'value').bytes(5, tensor.finish()).varint(20, 4))
+    })
+    return name
+  }
+}
+
+/** NodeProto: input 1, output 2, op_type 4, attribute 5. */
+export function encodeNode(
+  opType: string,
+  inputs: readonly string[],
+  attributes: Record<string, AttributeInput>,
+  outputs: readonly string[],
+): Uint8Array {
+  const node = new WireWriter()
+  for (const input of inputs) node.text(1, input)
+  for (const output of outputs) node.text(2, output)
+  node.text(3, outputs[0] ?? '').text(4, opType)
+  for (const [name, value] of Object.entries(attributes)) node.message(5, (attr) => encodeAttribute(attr, name, value))
+  return node.finish()
+}
+
+/** AttributeProto: name 1, f 2, i 3, g 6, ints 8, type 20 (1 float, 2 int, 5 graph, 7 ints). */
+function encodeAttribute(attr: WireWriter, name: string, value: AttributeInput): void {
+  attr.text(1, name)
+  if (typeof value === 'number') attr.varint(3, value).varint(20, 2)
+  else if ('float' in value) attr.float(2, value.float).varint(20, 1)
+  else if ('graph' in value) attr.bytes(6, value.graph).varint(20, 5)
+  else {
+    for (const item of value) attr.varint(8, item)
+    attr.varint(20, 7)
+  }
+}
+
+/** ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 { dim 1 { dim_value 1 | dim_param 2 } } } }. */
+export function encodeValueInfo(
+  info: WireWriter,
+  name: string,
+  dataType: number,
+  dims: readonly (number | string | null)[],
+): void {
+  info.text(1, name).message(2, (type) =>
+    type.message(1, (tensor) =>
+      tensor.varint(1, dataType).message(2, (shape) => {
+        for (const dim of dims) {
+          shape.message(1, (d) => {
+            if (typeof dim === 'number') d.varint(1, dim)
+            else if (dim !== null) d.text(2, dim)
+          })
+        }
+      }),
+    ),
+  )
+}
+
+function freePrefix(model: OnnxModel): string {
+  const taken = (prefix: string): boolean =>
+    model.nodes.some((node) => node.outputs.some((name) => name.startsWith(prefix))) ||
+    [...model.initializers.keys(), ...model.inputs.map((input) => input.name)].some((name) => name.startsWith(prefix))
+  let prefix = 'hiprune/'
+  for (let i = 2; taken(prefix); i++) prefix = `hiprune${i}/`
+  return prefix
+}

@@ -1,0 +1,339 @@
+import type { OnnxNode } from './model-reader.js'
+import type { Dim, Shape, ShapeState } from './shapes.js'
+
+type Rule = (state: ShapeState, node: OnnxNode, input: Shape | undefined) => void
+
+/** Applies the rule of the node's operator, if there is one. Unknown operators leave their outputs unknown. */
+export function inferNode(state: ShapeState, node: OnnxNode): void {
+  rules.get(node.opType)?.(state, node, state.of(node.inputs[0] ?? ''))
+}
+
+/** Position of an axis that may count from the end. */
+export function axisOf(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis
+}
+
+/** Numpy broadcasting, with null for what is unknown. */
+export function broadcast(a: Shape, b: Shape): Shape {
+  const rank = Math.max(a.length, b.length)
+  return Array.from({ length: rank }, (_, i) => {
+    const x = i < rank - a.length ? 1 : (a[i - rank + a.length] ?? null)
+    const y = i < rank - b.length ? 1 : (b[i - rank + b.length] ?? null)
+    return x === 1 ? y : y === 1 ? x : (x ?? y)
+  })
+}
+
+const same: Rule = (state, node, input) => {
+  state.setShape(node.outputs[0], input)
+  state.setIntegers(node.outputs[0], state.integers(node.inputs[0] ?? ''))
+}
+
+const elementwise: Rule = (state, node) => {
+  const shapes = node.inputs.map((name) => state.of(name))
+  if (shapes.every((shape) => shape !== undefined)) state.setShape(node.outputs[0], shapes.reduce(broadcast))
+  state.setIntegers(
+    node.outputs[0],
+    arithmetic(
+      node.opType,
+      node.inputs.map((name) => state.integers(name)),
+    ),
+  )
+}
+
+/** Integer arithmetic on shapes, element by element. */
+function arithmetic(op: string, inputs: readonly (readonly Dim[] | undefined)[]): readonly Dim[] | undefined {
+  const length = Math.max(...inputs.map((values) => values?.length ?? 0))
+  if (inputs.some((values) => !values || (values.length !== length && values.length !== 1))) return undefined
+  return Array.from({ length }, (_, i) => {
+    const row = inputs.map((values) => values?.[values.length === 1 ? 0 : i] ?? null)
+    return row.includes(null) && op !== 'Where' ? null : calculate(op, row)
+  })
+}
+
+function calculate(op: string, row: readonly Dim[]): Dim {
+  const [a, b, c] = row as number[]
+  if (op === 'Where') return row[0] === null ? null : ((a ? b : c) ?? null)
+  if (a === undefined || b === undefined) return null
+  if (op === 'Mul') return a * b
+  if (op === 'Add') return a + b
+  if (op === 'Sub') return a - b
+  if (op === 'Div') return b === 0 ? null : Math.trunc(a / b)
+  return op === 'Equal' ? Number(a === b) : null
+}
+
+const matmul: Rule = (state, node, a) => {
+  const b = state.of(node.inputs[1] ?? '')
+  if (!a || !b || a.length < 2 || b.length < 2) return
+  const transposed = (name: string, shape: Shape): Shape =>
+    state.int(node, name, 0) === 1 ? [...shape.slice(0, -2), shape.at(-1) ?? null, shape.at(-2) ?? null] : shape
+  const left = transposed('transA', a)
+  const right = transposed('transB', b)
+  state.setShape(node.outputs[0], [
+    ...broadcast(left.slice(0, -2), right.slice(0, -2)),
+    left.at(-2) ?? null,
+    right.at(-1) ?? null,
+  ])
+}
+
+const matmulNBits: Rule = (state, node, a) => {
+  if (a) state.setShape(node.outputs[0], [...a.slice(0, -1), state.int(node, 'N', 0) || null])
+}
+
+const conv: Rule = (state, node, input) => {
+  const weight = state.of(node.inputs[1] ?? '')
+  if (!input || !weight || input.length !== weight.length) return
+  const spatial = input.length - 2
+  const option = (name: string, fallback: number, length: number): readonly number[] =>
+    state.ints(node, name) ?? new Array<number>(length).fill(fallback)
+  const strides = option('strides', 1, spatial)
+  const pads = option('pads', 0, spatial * 2)
+  const dilations = option('dilations', 1, spatial)
+  const out = Array.from({ length: spatial }, (_, i) => {
+    const [size, kernel] = [input[i + 2], weight[i + 2]]
+    if (size == null || kernel == null) return null
+    const span = (dilations[i] ?? 1) * (kernel - 1) + 1
+    return Math.floor((size + (pads[i] ?? 0) + (pads[i + spatial] ?? 0) - span) / (strides[i] ?? 1)) + 1
+  })
+  state.setShape(node.outputs[0], [input[0] ?? null, weight[0] ?? null, ...out])
+}
+
+const reshape: Rule = (state, node, input) => {
+  const target = state.integers(node.inputs[1] ?? '')
+  if (!target) return
+  const keepZero = state.int(node, 'allowzero', 0) === 1
+  const dims = target.map((dim, i) => (dim === 0 && !keepZero ? (input?.[i] ?? null) : dim))
+  const open = dims.indexOf(-1)
+  if (open >= 0) dims[open] = openDimension(input, dims)
+  state.setShape(node.outputs[0], dims)
+  state.setIntegers(node.outputs[0], state.integers(node.inputs[0] ?? ''))
+}
+
+/** The -1 of a Reshape; unknown lengths that stay in place (a batch) cancel out. */
+function openDimension(input: Shape | undefined, dims: readonly Dim[]): Dim {
+  if (!input) return null
+  const unknownIn = input.filter((dim) => dim === null).length
+  const unknownOut = dims.filter((dim) => dim === null).length
+  if (unknownIn !== unknownOut || (unknownIn > 0 && (unknownIn > 1 || input[0] !== null || dims[0] !== null)))
+    return null
+  const size = (shape: readonly Dim[]): number => shape.reduce<number>((product, dim) => product * (dim ?? 1), 1)
+  const rest = -size(dims)
+  return rest > 0 && size(input) % rest === 0 ? size(input) / rest : null
+}
+
+const transpose: Rule = (state, node, input) => {
+  const perm = state.ints(node, 'perm') ?? input?.map((_, i) => input.length - 1 - i)
+  if (perm)
+    state.setShape(
+      node.outputs[0],
+      perm.map((axis) => input?.[axis] ?? null),
+    )
+}
+
+const unsqueeze: Rule = (state, node, input) => {
+  state.setIntegers(node.outputs[0], state.integers(node.inputs[0] ?? ''))
+  const axes = state.axes(node, 1)
+  if (!input || !axes) return
+  const rank = input.length + axes.length
+  const added = new Set(axes.map((axis) => axisOf(axis, rank)))
+  const rest = [...input]
+  state.setShape(
+    node.outputs[0],
+    Array.from({ length: rank }, (_, i) => (added.has(i) ? 1 : (rest.shift() ?? null))),
+  )
+}
+
+const squeeze: Rule = (state, node, input) => {
+  state.setIntegers(node.outputs[0], state.integers(node.inputs[0] ?? ''))
+  const axes = state.axes(node, 1)
+  if (!input || !axes) return
+  const removed = new Set(axes.map((axis) => axisOf(axis, input.length)))
+  state.setShape(
+    node.outputs[0],
+    input.filter((_, i) => !removed.has(i)),
+  )
+}
+
+const slice: Rule = (state, node, input) => {
+  const part = (name: string, index: number): readonly Dim[] | undefined =>
+    state.ints(node, name) ?? state.integers(node.inputs[index] ?? '')
+  const starts = part('starts', 1)
+  const ends = part('ends', 2)
+  const axes = part('axes', 3) ?? starts?.map((_, i) => i)
+  const steps = part('steps', 4)
+  if (!input) return
+  const out = [...input]
+  for (const [i, axis] of (axes ?? input.map((_, j) => j)).entries()) {
+    const at = axis === null ? -1 : axisOf(axis, input.length)
+    out[at] = at < 0 ? null : sliceLength(input[at] ?? null, starts?.[i] ?? null, ends?.[i] ?? null, steps?.[i] ?? 1)
+  }
+  state.setShape(node.outputs[0], out.slice(0, input.length))
+  const values = state.integers(node.inputs[0] ?? '')
+  if (values && starts?.[0] != null && ends?.[0] != null)
+    state.setIntegers(node.outputs[0], values.slice(starts[0], ends[0]))
+}
+
+function sliceLength(size: Dim, start: Dim, end: Dim, step: Dim): Dim {
+  if (size === null || start === null || end === null || step !== 1) return null
+  const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, 0), size)
+  return Math.max(clamp(end) - clamp(start), 0)
+}
+
+const gather: Rule = (state, node, input) => {
+  const indices = state.of(node.inputs[1] ?? '')
+  const axis = axisOf(state.int(node, 'axis', 0), input?.length ?? 0)
+  if (input && indices) state.setShape(node.outputs[0], [...input.slice(0, axis), ...indices, ...input.slice(axis + 1)])
+  const values = state.integers(node.inputs[0] ?? '')
+  const picked = state.integers(node.inputs[1] ?? '')
+  if (values && picked)
+    state.setIntegers(
+      node.outputs[0],
+      picked.map((i) => (i === null ? null : (values.at(i) ?? null))),
+    )
+}
+
+const gatherND: Rule = (state, node, input) => {
+  const indices = state.of(node.inputs[1] ?? '')
+  const depth = indices?.at(-1)
+  if (!input || !indices || depth == null || state.int(node, 'batch_dims', 0) !== 0) return
+  state.setShape(node.outputs[0], [...indices.slice(0, -1), ...input.slice(depth)])
+}
+
+const concat: Rule = (state, node, input) => {
+  const values = node.inputs.map((name) => state.integers(name) ?? state.of(name)?.map(() => null))
+  if (input?.length === 1 && node.inputs.every((name) => state.of(name)?.length === 1)) {
+    const parts = node.inputs.map(
+      (name, i) => state.integers(name) ?? unknownVector(state.of(name)?.[0] ?? null) ?? values[i],
+    )
+    if (parts.every((part) => part !== undefined)) state.setIntegers(node.outputs[0], parts.flat())
+  }
+  const shapes = node.inputs.map((name) => state.of(name))
+  if (!input || shapes.some((shape) => shape?.length !== input.length)) return
+  const axis = axisOf(state.int(node, 'axis', 0), input.length)
+  const total = shapes.reduce<Dim>(
+    (sum, shape) => (sum === null || shape?.[axis] == null ? null : sum + shape[axis]),
+    0,
+  )
+  state.setShape(
+    node.outputs[0],
+    input.map((dim, i) => (i === axis ? total : (dim ?? shapes.find((s) => s?.[i] != null)?.[i] ?? null))),
+  )
+}
+
+function unknownVector(length: Dim): readonly Dim[] | undefined {
+  return length === null || length > 64 ? undefined : new Array<Dim>(length).fill(null)
+}
+
+const shape: Rule = (state, node, input) => {
+  if (!input) return
+  const part = input.slice(state.int(node, 'start', 0), state.int(node, 'end', input.length))
+  state.setShape(node.outputs[0], [part.length])
+  state.setIntegers(node.outputs[0], part)
+}
+
+const expand: Rule = (state, node, input) => {
+  const target = state.integers(node.inputs[1] ?? '')
+  if (target) state.setShape(node.outputs[0], input ? broadcast(input, target) : target.map(() => null))
+  if (target && input) state.setIntegers(node.outputs[0], undefined)
+}
+
+const constantOfShape: Rule = (state, node) => {
+  const target = state.integers(node.inputs[0] ?? '')
+  if (!target) return
+  state.setShape(node.outputs[0], target)
+  const fill = state.fill(node)
+  const [length] = target
+  if (target.length === 1 && length != null && length <= 64 && fill !== undefined) {
+    state.setIntegers(node.outputs[0], new Array<number>(length).fill(fill))
+  }
+}
+
+const split: Rule = (state, node, input) => {
+  if (!input) return
+  const axis = axisOf(state.int(node, 'axis', 0), input.length)
+  const sizes = state.ints(node, 'split') ?? state.integers(node.inputs[1] ?? '')
+  const equal = input[axis] == null ? null : input[axis] / node.outputs.length
+  for (const [i, output] of node.outputs.entries()) {
+    state.setShape(
+      output,
+      input.map((dim, at) => (at === axis ? (sizes?.[i] ?? equal) : dim)),
+    )
+  }
+}
+
+const topK: Rule = (state, node, input) => {
+  const axis = axisOf(state.int(node, 'axis', -1), input?.length ?? 0)
+  const count = state.integers(node.inputs[1] ?? '')?.[0] ?? null
+  for (const output of node.outputs)
+    state.setShape(
+      output,
+      input?.map((dim, i) => (i === axis ? count : dim)),
+    )
+}
+
+const reduce: Rule = (state, node, input) => {
+  const axes = state.axes(node, 1) ?? (node.inputs[1] ? undefined : input?.map((_, i) => i))
+  if (!input || !axes) return
+  const gone = new Set(axes.map((axis) => axisOf(axis, input.length)))
+  const keep = state.int(node, 'keepdims', 1) === 1
+  state.setShape(
+    node.outputs[0],
+    keep ? input.map((dim, i) => (gone.has(i) ? 1 : dim)) : input.filter((_, i) => !gone.has(i)),
+  )
+}
+
+const tile: Rule = (state, node, input) => {
+  const repeats = state.integers(node.inputs[1] ?? '')
+  if (input)
+    state.setShape(
+      node.outputs[0],
+      input.map((dim, i) => (dim === null || repeats?.[i] == null ? null : dim * repeats[i])),
+    )
+}
+
+const flatten: Rule = (state, node, input) => {
+  if (!input) return
+  const axis = axisOf(state.int(node, 'axis', 1), input.length)
+  const size = (dims: Shape): Dim =>
+    dims.reduce((product, dim) => (product === null || dim === null ? null : product * dim), 1)
+  state.setShape(node.outputs[0], [size(input.slice(0, axis)), size(input.slice(axis))])
+}
+
+const rules = new Map<string, Rule>([
+  ...names(
+    'Identity Cast Softmax Erf Tanh Sigmoid Gelu FastGelu QuickGelu BiasGelu Relu Sqrt Exp Neg Reciprocal Clip',
+    same,
+  ),
+  ...names('LayerNormalization SimplifiedLayerNormalization SkipLayerNormalization RMSNormalization', same),
+  ...names('SkipSimplifiedLayerNormalization DynamicQuantizeLinear QuantizeLinear DequantizeLinear', same),
+  ...names(
+    'Dropout Not IsNaN Cos Sin CumSum Elu LeakyRelu Softplus HardSigmoid HardSwish Swish Mish Abs Floor Round',
+    same,
+  ),
+  ...names(
+    'Add Sub Mul Div Pow Where Equal Less Greater And Or Xor Max Min Mod LessOrEqual GreaterOrEqual',
+    elementwise,
+  ),
+  ...names('MatMul MatMulInteger FusedMatMul Gemm QLinearMatMul', matmul),
+  ...names('Conv ConvInteger', conv),
+  ...names('ReduceMean ReduceMax ReduceSum ReduceL2', reduce),
+  ['MatMulNBits', matmulNBits],
+  ['Reshape', reshape],
+  ['Transpose', transpose],
+  ['Unsqueeze', unsqueeze],
+  ['Squeeze', squeeze],
+  ['Slice', slice],
+  ['Gather', gather],
+  ['GatherND', gatherND],
+  ['Concat', concat],
+  ['Shape', shape],
+  ['Expand', expand],
+  ['ConstantOfShape', constantOfShape],
+  ['Split', split],
+  ['TopK', topK],
+  ['Tile', tile],
+  ['Flatten', flatten],
+])
+
+function names(list: string, rule: Rule): [string, Rule][] {
+  return list.split(' ').map((name) => [name, rule])
+}
