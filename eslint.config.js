@@ -1,6 +1,6 @@
 import tseslint from 'typescript-eslint'
 
-/** Layer -> the layers it may import beside itself. ARCHITECTURE.md draws the same arrows. `index` is src/index.ts. */
+/** Layer -> the layers it may import beside itself. ARCHITECTURE.md draws the same arrows. `index` and `node` are src/index.ts and src/node.ts. */
 const layers = {
   numeric: [],
   pruning: ['numeric'],
@@ -9,17 +9,23 @@ const layers = {
   models: ['numeric', 'pruning', 'onnx', 'image'],
   generation: ['numeric', 'pruning', 'onnx', 'image', 'models'],
   // The faces use public entry points only.
-  cli: ['index', 'onnx'],
+  cli: ['index', 'node', 'onnx'],
 }
 
 /** The only places that may use Node's own modules; everything else runs in a browser too. */
-const nodeFiles = ['src/cli/**', 'src/image/read-image.ts', 'src/models/disk-cache.ts', 'src/**/*.test.ts']
+const nodeFiles = [
+  'src/cli/**',
+  'src/image/read-image.ts',
+  'src/image/render-png.ts',
+  'src/models/model-files.ts',
+  'src/**/*.test.ts',
+]
 const nodeOnly = { group: ['node:*'], message: `node:* belongs to ${nodeFiles.slice(0, -1).join(', ')}.` }
 
 function importDirection(layer, restrictions) {
   const forbidden = Object.keys(layers).filter((other) => other !== layer && !layers[layer].includes(other))
   const group = forbidden.map((other) => `../${other}/*`)
-  if (!layers[layer].includes('index')) group.push('../index.js')
+  for (const entry of ['index', 'node']) if (!layers[layer].includes(entry)) group.push(`../${entry}.js`)
   const direction = { group, message: `src/${layer} may import only: ${['errors', ...layers[layer]].join(', ')}.` }
   return ['error', { patterns: [direction, ...restrictions] }]
 }

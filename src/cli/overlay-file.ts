@@ -1,0 +1,25 @@
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { RawImage } from '@huggingface/transformers'
+import { overlaySvg, seenRegion, type Answer, type PrunedModel } from '../index.js'
+import { imageDataUri, renderPng } from '../node.js'
+
+/** Draws what an answer kept of its images and writes it as PNG. */
+export async function writeOverlay(
+  file: string,
+  { processor }: PrunedModel,
+  names: readonly string[],
+  images: readonly RawImage[],
+  answer: Answer,
+): Promise<void> {
+  const panels = await Promise.all(
+    answer.images.map(async ({ grid, selection }, i) => {
+      const image = images[i] as RawImage
+      const { width, height } = image
+      const seen = seenRegion(processor, image)
+      return { href: await imageDataUri(image), width, height, seen, grid, selection }
+    }),
+  )
+  const title = `${names.map((name) => path.basename(name)).join(', ')} · ${answer.method}: ${answer.keptTokens} of ${answer.visualTokens} visual tokens`
+  await writeFile(file, renderPng(overlaySvg(panels, title)))
+}

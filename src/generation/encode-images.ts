@@ -1,0 +1,69 @@
+import type { Tensor } from '@huggingface/transformers'
+import { ModelError } from '../errors.js'
+import { scoresOf, tappedLayers, type TapScores } from '../models/index.js'
+import type { ModelInputs, OnnxSession, OrtTensor, VisionLanguageModel } from '../models/index.js'
+import type { PatchGrid } from '../pruning/index.js'
+
+/** The vision encoder's answer for one entry of `pixel_values` (one image). */
+export interface EncodedImage extends TapScores {
+  readonly grid: PatchGrid
+  /** Row-major `[N, D]`, after the projector. */
+  readonly features: Float32Array
+}
+
+export interface EncodedImages {
+  readonly images: readonly EncodedImage[]
+  /** D, the language model's width. */
+  readonly hiddenSize: number
+}
+
+/**
+ * Runs the model's own `encode_image` and, beside its one output, keeps the attention taps that the library drops. Taps are
+ * recorded per call, not on the model, so that concurrent calls cannot mix.
+ */
+export async function runEncoder(
+  model: VisionLanguageModel,
+  inputs: ModelInputs,
+): Promise<{ features: Tensor; outputs: Record<string, OrtTensor> }> {
+  const encoder = model.sessions['vision_encoder'] as OnnxSession
+  let outputs: Record<string, OrtTensor> = {}
+  const recording = {
+    inputNames: encoder.inputNames,
+    run: async (feeds: object) => (outputs = await encoder.run(feeds)),
+  }
+  const sessions = { ...model.sessions, vision_encoder: recording }
+  const view = Object.create(model, { sessions: { value: sessions } }) as VisionLanguageModel
+  const features = await model.encode_image.call(view, inputs)
+  return { features, outputs }
+}
+
+/**
+ * Visual tokens and attention scores of each entry of `inputs.pixel_values`.
+ *
+ * @param grids Patch grid of each entry.
+ * @throws ModelError when the encoder returns another number of visual tokens.
+ */
+export async function encodeImages(
+  model: VisionLanguageModel,
+  inputs: ModelInputs,
+  grids: readonly PatchGrid[],
+): Promise<EncodedImages> {
+  const { features, outputs } = await runEncoder(model, inputs)
+  const taps = tappedLayers(model.sessions['vision_encoder'] as OnnxSession)
+  const hiddenSize = features.dims.at(-1) as number
+  const data = features.data as Float32Array
+  let start = 0
+  const images = grids.map((grid, i) => {
+    const end = start + grid.rows * grid.columns * hiddenSize
+    const image = { grid, features: data.subarray(start, end), ...scoresOf(outputs, taps, i) }
+    start = end
+    return image
+  })
+  if (start !== data.length) {
+    const expected = grids.map(({ rows, columns }) => `${rows} x ${columns}`).join(' + ')
+    throw new ModelError(
+      `the vision encoder returned features [${features.dims.join(', ')}], expected ${expected} visual tokens`,
+    )
+  }
+  return { images, hiddenSize }
+}

@@ -1,0 +1,5 @@
+export { ask, type Answer, type AskOptions, type StageTimes } from './ask.js'
+export { loadPruned, type LoadPrunedOptions, type PrunedModel } from './load-pruned.js'
+export type { PruningOptions, SelectionEvent, StageEvent } from './options.js'
+export { tapModel, type TapOptions } from './tap-model.js'
+export { unprune, withPruning } from './with-pruning.js'

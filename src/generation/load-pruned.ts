@@ -1,0 +1,65 @@
+import {
+  AutoConfig,
+  AutoModelForImageTextToText,
+  AutoProcessor,
+  type PreTrainedModel,
+  type PreTrainedTokenizer,
+  type PretrainedModelOptions,
+  type Processor,
+} from '@huggingface/transformers'
+import { ModelError } from '../errors.js'
+import { adapterFor, describeSource, type ModelConfig } from '../models/index.js'
+import { planOf, type PruningOptions } from './options.js'
+import { tapModel } from './tap-model.js'
+import { withPruning } from './with-pruning.js'
+
+/** Options of {@link loadPruned}: how to prune, and how Transformers.js loads (dtype, device, progress_callback, ...). */
+export type LoadPrunedOptions = PruningOptions &
+  Omit<PretrainedModelOptions, 'config'> & {
+    /** Layer whose attention finds the main objects, 1-based. Default: the encoder's own (SPEC 1). */
+    readonly objectLayer?: number
+  }
+
+export interface PrunedModel {
+  /** A Transformers.js model whose `generate` prunes. */
+  readonly model: PreTrainedModel
+  readonly processor: Processor
+  readonly tokenizer: PreTrainedTokenizer
+}
+
+/** What belongs to `from_pretrained`; everything else is about pruning. */
+const LOADING = [
+  'progress_callback',
+  'cache_dir',
+  'local_files_only',
+  'revision',
+  'subfolder',
+  'device',
+  'dtype',
+  'use_external_data_format',
+  'session_options',
+] as const
+
+/**
+ * Loads a vision-language model that prunes: the model as Transformers.js loads it, with attention taps in its vision encoder.
+ *
+ * @param modelId Hub id or folder in the Transformers.js layout.
+ * @throws ArgumentError for a refused option, before anything is loaded; ModelError when the model is not found, is
+ *   incomplete, or cannot be pruned.
+ */
+export async function loadPruned(modelId: string, options: LoadPrunedOptions = {}): Promise<PrunedModel> {
+  const { objectLayer, ...others } = options
+  const loading = Object.fromEntries(LOADING.filter((key) => key in others).map((key) => [key, others[key]]))
+  const pruning = Object.fromEntries(Object.entries(others).filter(([key]) => !(key in loading))) as PruningOptions
+  planOf(pruning)
+
+  const source = await describeSource(modelId, loading)
+  adapterFor(await source.load<ModelConfig>((id) => AutoConfig.from_pretrained(id, loading)))
+  const processor = await source.load<Processor>((id) => AutoProcessor.from_pretrained(id, loading))
+  const tokenizer = processor.tokenizer
+  if (!tokenizer)
+    throw new ModelError(`${modelId}: its processor has no tokenizer; processor_config.json may be missing`)
+  const model = await source.load<PreTrainedModel>((id) => AutoModelForImageTextToText.from_pretrained(id, loading))
+  await tapModel(model, source.id, { ...loading, objectLayer })
+  return { model: withPruning(model, pruning), processor, tokenizer }
+}

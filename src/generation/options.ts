@@ -1,0 +1,62 @@
+import { ArgumentError } from '../errors.js'
+import {
+  createPruner,
+  parseBudget,
+  type Budget,
+  type BudgetInput,
+  type PatchGrid,
+  type Pruner,
+  type PrunerName,
+  type PrunerOptions,
+  type TokenSelection,
+} from '../pruning/index.js'
+
+/** How a model prunes. Options of the chosen method (alpha, shape, borders, seed, ...) stand beside these. */
+export type PruningOptions = MethodOptions & {
+  /** Visual tokens to keep of each image: a count, a ratio or 'auto'. Default 1/3. */
+  readonly keep?: BudgetInput
+  /** Selection method. Default 'hiprune'. */
+  readonly method?: PrunerName
+  /** Called once a prompt with images, after the selection and before the prefill. */
+  readonly onSelection?: (event: SelectionEvent) => void
+  /** Called after each stage of a forward pass. */
+  readonly onStage?: (event: StageEvent) => void
+}
+
+type MethodOptions = Partial<UnionToIntersection<PrunerOptions[PrunerName]>>
+type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never
+
+/** Which tokens of which images stayed. */
+export interface SelectionEvent {
+  readonly method: string
+  /** One entry an image, in the order of the prompt. */
+  readonly images: readonly { readonly grid: PatchGrid; readonly selection: TokenSelection }[]
+}
+
+/** The time one stage took. */
+export interface StageEvent {
+  /** encode: vision encoder with taps; select: token selection; prefill: prompt through the decoder; decode: one token. */
+  readonly stage: 'encode' | 'select' | 'prefill' | 'decode'
+  readonly durationMs: number
+  /** Tokens that entered the decoder (prefill, decode), or visual tokens seen (encode, select). */
+  readonly tokens: number
+}
+
+/** Options with defaults, checked. */
+export interface PruningPlan {
+  readonly pruner: Pruner
+  readonly budget: Budget
+  readonly onSelection: (event: SelectionEvent) => void
+  readonly onStage: (event: StageEvent) => void
+}
+
+const OWN = new Set(['keep', 'method', 'onSelection', 'onStage'])
+const nothing = () => undefined
+
+/** @throws ArgumentError for a budget, method or option that is refused. */
+export function planOf(options: PruningOptions): PruningPlan {
+  const { keep = 1 / 3, method = 'hiprune', onSelection = nothing, onStage = nothing } = options
+  if (typeof options !== 'object') throw new ArgumentError('options', options, 'an object such as { keep: 192 }')
+  const methodOptions = Object.fromEntries(Object.entries(options).filter(([name]) => !OWN.has(name)))
+  return { pruner: createPruner(method, methodOptions), budget: parseBudget(keep), onSelection, onStage }
+}

@@ -1,0 +1,116 @@
+import { Tensor, type DynamicCache } from '@huggingface/transformers'
+import type { ModelAdapter, ModelInputs, ModelOutputs, VisionLanguageModel } from '../models/index.js'
+import type { PatchGrid, TokenSelection } from '../pruning/index.js'
+import { encodeImages } from './encode-images.js'
+import type { PruningPlan, StageEvent } from './options.js'
+import { keptPlaceholders, placeImages } from './place-images.js'
+import { gatherKept, selectTokens } from './select-tokens.js'
+import { imagePositions, shortenPrompt } from './shorten-prompt.js'
+import { isVirtual, lastColumns, maskWithCache, recordRemoved } from './virtual-cache.js'
+
+type Forward = VisionLanguageModel['forward']
+
+/**
+ * One forward pass of a pruning model.
+ *
+ * @param forward The model's own forward pass.
+ */
+export async function prunedForward(
+  model: VisionLanguageModel,
+  adapter: ModelAdapter,
+  forward: Forward,
+  inputs: ModelInputs,
+  plan: PruningPlan,
+): Promise<ModelOutputs> {
+  const positions = imagePositions(inputs.input_ids, adapter.imageTokenId(model.config))
+  const hasNewImages = inputs.pixel_values != null && positions.some(({ length }) => length > 0)
+  if (!hasNewImages) return await textForward(forward, inputs, plan)
+  return await imageForward(model, adapter, forward, inputs, positions, plan)
+}
+
+/**
+ * The paper's figure as one function: encode the images, select tokens by the attention inside the encoder, drop the rest
+ * from features and prompt, and let the language model prefill what is left.
+ */
+async function imageForward(
+  model: VisionLanguageModel,
+  adapter: ModelAdapter,
+  forward: Forward,
+  inputs: ModelInputs,
+  positions: readonly number[][],
+  plan: PruningPlan,
+): Promise<ModelOutputs> {
+  const allGrids = adapter.grids(model.config, inputs)
+  const { skip, places } = placeImages(positions, allGrids)
+  const grids = allGrids.slice(skip)
+  const newest = skip > 0 ? adapter.dropImages(inputs, skip) : inputs
+  const visualTokens = grids.reduce((sum, { rows, columns }) => sum + rows * columns, 0)
+
+  const encoded = await timed(plan, 'encode', visualTokens, () => encodeImages(model, newest, grids)) // [I, N, D] + scores [I, N]
+  const selections = await timed(plan, 'select', visualTokens, () => selectTokens(encoded.images, plan)) // I x K
+  announce(plan, grids, selections)
+
+  const kept = keptPlaceholders(positions.length, places, selections)
+  const prompt = shortenPrompt(inputs.input_ids, givenMask(inputs), positions, kept) // [B, T'] with T' = T - N + K
+  const features = gatherKept(encoded.images, selections, encoded.hiddenSize) // [K1 + K2 + ..., D]
+  return await timed(plan, 'prefill', prompt.input_ids.dims[1] as number, async () => {
+    const text = await model.encode_text({ input_ids: prompt.input_ids })
+    const parts = { image_features: features, inputs_embeds: text, ...prompt }
+    const { inputs_embeds } = model._merge_input_ids_with_image_features(parts)
+    return await decode(forward, inputs, { ...prompt, inputs_embeds })
+  })
+}
+
+/** A forward pass without new images: the next token, or a later turn of the conversation. */
+async function textForward(forward: Forward, inputs: ModelInputs, plan: PruningPlan): Promise<ModelOutputs> {
+  const { past_key_values, input_ids } = inputs
+  const length = input_ids.dims[1] as number
+  return await timed(plan, length === 1 ? 'decode' : 'prefill', length, async () => {
+    if (!isVirtual(past_key_values)) return await forward(inputs)
+    return await decode(forward, inputs, { input_ids, attention_mask: lastColumns(givenMask(inputs), length) })
+  })
+}
+
+/**
+ * The model's own forward pass over tokens that already are embeddings or text, on a cache that may be shorter than the
+ * conversation.
+ *
+ * @param tokens What enters the decoder now; its mask covers these tokens only.
+ */
+async function decode(
+  forward: Forward,
+  inputs: ModelInputs,
+  tokens: { input_ids: Tensor; attention_mask: Tensor; inputs_embeds?: Tensor },
+): Promise<ModelOutputs> {
+  // Positions are compact: the model counts them along the mask it gets here.
+  const { pixel_values: _pixels, position_ids: _positions, past_key_values: cache, ...rest } = inputs
+  const removed = (inputs.input_ids.dims[1] as number) - (tokens.input_ids.dims[1] as number)
+  const attention_mask = maskWithCache(cache, givenMask(inputs), tokens.attention_mask, removed)
+  const outputs = await forward({ ...rest, ...tokens, attention_mask, ...(cache && { past_key_values: cache }) })
+  // A single token adds nothing that the cache does not know: later positions count as attended.
+  if (cache && (tokens.input_ids.dims[1] as number) > 1) recordRemoved(cache as DynamicCache, removed, attention_mask)
+  return outputs
+}
+
+function givenMask({ attention_mask, input_ids }: ModelInputs): Tensor {
+  if (attention_mask) return attention_mask
+  const dims = input_ids.dims as number[]
+  return new Tensor('int64', new BigInt64Array(input_ids.size).fill(1n), dims)
+}
+
+function announce(plan: PruningPlan, grids: readonly PatchGrid[], selections: readonly TokenSelection[]): void {
+  const images = grids.map((grid, i) => ({ grid, selection: selections[i] as TokenSelection }))
+  plan.onSelection({ method: plan.pruner.name, images })
+}
+
+async function timed<T>(
+  plan: PruningPlan,
+  stage: StageEvent['stage'],
+  tokens: number,
+  run: () => T | Promise<T>,
+): Promise<T> {
+  const start = performance.now()
+  const result = await run()
+  plan.onStage({ stage, durationMs: performance.now() - start, tokens })
+  return result
+}

@@ -1,0 +1,63 @@
+import { Tensor } from '@huggingface/transformers'
+import { ModelError } from '../errors.js'
+
+/** A prompt without the placeholders of dropped visual tokens: every row may keep another number of them. */
+export interface ShortenedPrompt {
+  /** int64 `[B, T']`, rows left-padded to the longest. */
+  readonly input_ids: Tensor
+  /** int64 `[B, T']`. */
+  readonly attention_mask: Tensor
+}
+
+/** Positions of the image placeholder in each row of `input_ids` `[B, T]`. */
+export function imagePositions(input_ids: Tensor, imageTokenId: number): number[][] {
+  const [batch, length] = input_ids.dims as [number, number]
+  const ids = input_ids.data as BigInt64Array
+  const wanted = BigInt(imageTokenId)
+  return Array.from({ length: batch }, (_, row) => {
+    const positions: number[] = []
+    for (let i = 0; i < length; i++) if (ids[row * length + i] === wanted) positions.push(i)
+    return positions
+  })
+}
+
+/**
+ * Drops the placeholders of visual tokens that were not kept (SPEC 4); text, padding and kept placeholders stay in order.
+ *
+ * @param positions Per row where placeholders stand.
+ * @param kept Per row which of them stay: ascending indices into `positions[row]`.
+ */
+export function shortenPrompt(
+  input_ids: Tensor,
+  attention_mask: Tensor,
+  positions: readonly number[][],
+  kept: readonly number[][],
+): ShortenedPrompt {
+  const [batch, length] = input_ids.dims as [number, number]
+  if (attention_mask.dims[0] !== batch || (attention_mask.dims[1] ?? 0) < length) {
+    throw new ModelError(
+      `attention_mask [${attention_mask.dims.join(', ')}] does not cover input_ids [${batch}, ${length}]`,
+    )
+  }
+  const stay = positions.map((places, row) => positionsThatStay(length, places, kept[row] as number[]))
+  const longest = Math.max(...stay.map((row) => row.length))
+  const shorter = (source: Tensor) => {
+    const width = source.dims[1] as number
+    const target = new BigInt64Array(batch * longest)
+    stay.forEach((row, r) => {
+      const start = (r + 1) * longest - row.length
+      row.forEach((position, i) => {
+        // A mask that also covers cached tokens is longer: its last `length` columns belong to these ids.
+        target[start + i] = (source.data as BigInt64Array)[r * width + width - length + position] as bigint
+      })
+    })
+    return new Tensor('int64', target, [batch, longest])
+  }
+  return { input_ids: shorter(input_ids), attention_mask: shorter(attention_mask) }
+}
+
+function positionsThatStay(length: number, placeholders: readonly number[], kept: readonly number[]): number[] {
+  const dropped = new Set(placeholders)
+  for (const index of kept) dropped.delete(placeholders[index] as number)
+  return Array.from({ length }, (_, position) => position).filter((position) => !dropped.has(position))
+}

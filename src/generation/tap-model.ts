@@ -1,0 +1,63 @@
+import { Tensor } from '@huggingface/transformers'
+import { ModelError } from '../errors.js'
+import {
+  adapterFor,
+  checkTaps,
+  createSessionLike,
+  layersToTap,
+  modelFileName,
+  readModelFile,
+  tappedLayers,
+  type ModelInputs,
+  type ModelSource,
+  type OnnxSession,
+  type VisionLanguageModel,
+} from '../models/index.js'
+import { inspectEncoder, tapAttention } from '../onnx/index.js'
+import type { PatchGrid } from '../pruning/index.js'
+import { runEncoder } from './encode-images.js'
+
+export interface TapOptions extends Omit<ModelSource, 'modelId'> {
+  /** Layer whose attention finds the main objects, 1-based as in the paper. Default: the encoder's own (SPEC 1). */
+  readonly objectLayer?: number | undefined
+  /** ONNX Runtime session options, as in `from_pretrained`. */
+  readonly session_options?: Readonly<Record<string, unknown>> | undefined
+}
+
+/**
+ * Gives a loaded model's vision encoder the attention outputs that pruning reads: its file is read once more from where
+ * Transformers.js keeps it, tapped in memory, and the session is replaced. Nothing is written. An encoder whose file was
+ * tapped beforehand is left as it is.
+ *
+ * @param modelId What the model was loaded from: hub id or folder.
+ * @throws ModelError when the file is not found, its attention is not understood, or the taps fail their check.
+ */
+export async function tapModel<Model>(model: Model, modelId: string, options: TapOptions = {}): Promise<Model> {
+  const target = model as unknown as VisionLanguageModel
+  const encoder = target.sessions['vision_encoder']
+  if (!encoder) throw new ModelError('this model was loaded without its vision_encoder session')
+  if (!tappedLayers(encoder)) {
+    const fileName = modelFileName('vision_encoder', encoder.config?.dtype ?? 'fp32')
+    const file = await readModelFile({ ...options, modelId }, fileName)
+    const { object, deep } = layersToTap(inspectEncoder(file.bytes), options.objectLayer)
+    const tapped = { ...file, bytes: tapAttention(file.bytes, { layers: [...new Set([object, deep])] }) }
+    target.sessions['vision_encoder'] = await createSessionLike(encoder, tapped, options.session_options)
+    await encoder.release()
+  }
+  await proveTaps(target)
+  return model
+}
+
+/** One run on a black image: refuses the model when attention does not sum to 1 (SPEC 1), and warms the session up. */
+async function proveTaps(model: VisionLanguageModel): Promise<void> {
+  const encoder = model.sessions['vision_encoder'] as OnnxSession
+  const shape = encoder.inputMetadata?.find(({ name }) => name === 'pixel_values')?.shape ?? []
+  const side = Number(model.config.vision_config?.['image_size'])
+  const dims = [1, 3, ...[2, 3].map((axis) => (typeof shape[axis] === 'number' ? shape[axis] : side))]
+  const pixels = new Float32Array(dims.reduce((size, dim) => size * dim, 1))
+  const inputs = { pixel_values: new Tensor('float32', pixels, dims) } as unknown as ModelInputs
+  const { outputs } = await runEncoder(model, inputs)
+  const [grid] = adapterFor(model.config).grids(model.config, inputs)
+  const taps = tappedLayers(encoder)
+  if (taps) checkTaps(outputs, taps, grid as PatchGrid)
+}

@@ -1,0 +1,1 @@
+export { overlaySvg, type OverlayPanel, type Region } from './overlay.js'

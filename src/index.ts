@@ -1,0 +1,45 @@
+// Selection: pure functions on scores.
+export {
+  createPruner,
+  parseBudget,
+  prunerNames,
+  resolveBudget,
+  TokenRole,
+  type BorderRule,
+  type Budget,
+  type BudgetInput,
+  type BufferShape,
+  type HiPruneOptions,
+  type PatchGrid,
+  type Pruner,
+  type PruneInput,
+  type PrunerName,
+  type PrunerOptions,
+  type RandomOptions,
+  type ScoreName,
+  type TokenSelection,
+} from './pruning/index.js'
+
+// Models: pruning inside Transformers.js.
+export {
+  ask,
+  loadPruned,
+  tapModel,
+  unprune,
+  withPruning,
+  type Answer,
+  type AskOptions,
+  type LoadPrunedOptions,
+  type PrunedModel,
+  type PruningOptions,
+  type SelectionEvent,
+  type StageEvent,
+  type StageTimes,
+  type TapOptions,
+} from './generation/index.js'
+
+// Pictures.
+export { seenRegion } from './models/index.js'
+export { overlaySvg, type OverlayPanel, type Region } from './image/index.js'
+
+export { ArgumentError, HipruneError, ImageError, ModelError } from './errors.js'

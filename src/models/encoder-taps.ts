@@ -1,0 +1,69 @@
+import { ArgumentError, ModelError } from '../errors.js'
+import { checkReceivedAttention, type EncoderInfo } from '../onnx/index.js'
+import type { PatchGrid, PruneInput } from '../pruning/index.js'
+import type { OnnxSession, OrtTensor } from './transformers.js'
+
+/** The layers whose attention a tapped encoder returns, 1-based as in the paper. */
+export interface TappedLayers {
+  readonly object: number
+  readonly deep: number
+}
+
+const RECEIVED = 'attention_received.'
+
+/**
+ * The layers to tap: the deep layer is the last one in the file, the object layer is the caller's or the encoder's default.
+ *
+ * @throws ArgumentError for a layer that the encoder does not have.
+ */
+export function layersToTap(info: EncoderInfo, objectLayer?: number): TappedLayers {
+  const deep = info.deepLayer
+  const object = objectLayer ?? info.suggestedObjectLayer
+  if (!Number.isInteger(object) || object < 1 || object > deep) {
+    throw new ArgumentError('objectLayer', object, `an integer from 1 to ${deep}, the attention layers of this encoder`)
+  }
+  return { object, deep }
+}
+
+/** Reads from a session's output names which layers it was tapped at; undefined for an encoder without taps. */
+export function tappedLayers(session: OnnxSession): TappedLayers | undefined {
+  const names = session.outputNames.filter((name) => name.startsWith(RECEIVED))
+  const layers = names.map((name) => Number(name.slice(RECEIVED.length))).sort((a, b) => a - b)
+  const [object] = layers
+  const deep = layers.at(-1)
+  return object === undefined || deep === undefined ? undefined : { object, deep }
+}
+
+/** Attention scores of one entry of `pixel_values`, as the pruners read them. */
+export type TapScores = Pick<PruneInput, 'objectScores' | 'deepScores'>
+
+/** Scores of entry `index` from an encoder's raw outputs; empty for an encoder without taps. */
+export function scoresOf(outputs: Record<string, OrtTensor>, taps: TappedLayers | undefined, index: number): TapScores {
+  if (!taps) return {}
+  return {
+    objectScores: rowOf(outputs, RECEIVED + taps.object, index),
+    deepScores: rowOf(outputs, RECEIVED + taps.deep, index),
+  }
+}
+
+function rowOf(outputs: Record<string, OrtTensor>, name: string, index: number): Float32Array {
+  const output = outputs[name]
+  if (!output) throw new ModelError(`the vision encoder did not return ${name}`)
+  const length = output.dims.at(-1) ?? 0
+  return (output.data as Float32Array).subarray(index * length, (index + 1) * length)
+}
+
+/**
+ * The cheapest proof that the taps sit where they should (SPEC 1): the attention received by all tokens, CLS included,
+ * sums to 1, and there is one score a visual token.
+ *
+ * @throws ModelError when it does not.
+ */
+export function checkTaps(outputs: Record<string, OrtTensor>, taps: TappedLayers, grid: PatchGrid): void {
+  checkReceivedAttention(outputs)
+  const { length } = rowOf(outputs, RECEIVED + taps.deep, 0)
+  if (length === grid.rows * grid.columns) return
+  throw new ModelError(
+    `layer ${taps.deep} has ${length} attention scores, expected one for each of ${grid.rows} x ${grid.columns} visual tokens`,
+  )
+}
