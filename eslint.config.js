@@ -41,6 +41,7 @@ const directions = Object.keys(layers).flatMap((layer) => [
 export default tseslint.config(
   { ignores: ['dist', 'demo-vlm', 'training', 'test/fixtures', 'coverage'] },
   ...tseslint.configs.strict,
+  { rules: { '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true, varsIgnorePattern: '^_' }] } },
   ...directions.filter(({ files }) => files.length > 0),
   {
     files: ['**/*.test.ts', 'test/**'],

@@ -4,22 +4,22 @@ import type { Answer } from '../index.js'
 /** All tokens beside pruned tokens, one row a quantity. */
 export function answerTable(all: Answer, pruned: Answer): string {
   const table = new Table({
-    head: ['', 'all tokens', `${pruned.method}`, 'ratio'],
-    style: { head: [], border: [] },
+    head: ['', 'all tokens', pruned.method, 'all / kept'],
+    style: { head: [], border: [], compact: true },
     colAligns: ['left', 'right', 'right', 'right'],
   })
   for (const { name, of, unit } of QUANTITIES) {
     const [before, after] = [of(all), of(pruned)]
-    table.push([name, unit(before), unit(after), after > 0 && before > 0 ? `${(before / after).toFixed(2)} x` : ''])
+    table.push([name, unit(before), unit(after), after > 0 && before > 0 ? (before / after).toFixed(2) : ''])
   }
-  table.push(['answer', { content: all.text }, { content: pruned.text }, all.text === pruned.text ? 'same' : 'differs'])
+  table.push(['answer', all.text, pruned.text, all.text === pruned.text ? 'same' : 'differs'])
   return table.toString()
 }
 
-/** The answer, and on a second line what it took. */
-export function answerLine({ text, method, visualTokens, keptTokens, times }: Answer): string {
+/** One line that says what an answer took. */
+export function answerCost({ method, visualTokens, keptTokens, times }: Answer): string {
   const cost = `first token after ${milliseconds(times.timeToFirstTokenMs)}, prefill ${milliseconds(times.prefillMs)}`
-  return `${text}\n(${method}: ${keptTokens} of ${visualTokens} visual tokens, ${cost})`
+  return `(${method}: ${keptTokens} of ${visualTokens} visual tokens, ${cost})`
 }
 
 const milliseconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} ms`

@@ -1,13 +1,17 @@
+import { TextStreamer } from '@huggingface/transformers'
 import { Command } from 'commander'
-import { ArgumentError, ask, type Answer, type AskOptions, type PrunedModel } from '../index.js'
+import { ArgumentError, ask, type Answer } from '../index.js'
 import { readImage } from '../node.js'
-import { answerTable, answerLine } from './answer-table.js'
+import { answerCost, answerTable } from './answer-table.js'
+import { compare } from './compare.js'
 import { loadModel, modelOptions, pruningOf, type ModelOptions } from './model-options.js'
-import { writeOverlay } from './overlay-file.js'
+import { positiveInteger } from './numbers.js'
 import { print, printJson } from './output.js'
+import { checkOverlayFile, writeOverlay } from './overlay-file.js'
 
 interface AskCommandOptions extends ModelOptions {
   compare?: boolean
+  repeat: string
   overlay?: string
   json?: boolean
   maxTokens: string
@@ -19,45 +23,42 @@ export function askCommand(): Command {
     .usage('[options] <image...> <question>')
     .argument('<inputs...>', 'one or more image files, then the question in quotes')
     .option('--compare', 'answer from all visual tokens too and print both side by side')
+    .option('--repeat <n>', 'with --compare: measured runs of each; medians are printed', '3')
     .option('--overlay <out.png>', 'write a picture of the kept tokens')
     .option('--max-tokens <n>', 'longest answer', '128')
     .option('--json', 'print one JSON object')
   return modelOptions(command)
-    .addHelpText(
-      'after',
-      `\nExample:\n  hiprune ask photo.jpg "what color is the star ?" --keep 1/3 --compare --overlay kept.png`,
-    )
+    .addHelpText('after', `\nExample:\n  hiprune ask photo.jpg "what color is the star ?" --compare --overlay kept.png`)
     .action(runAsk)
 }
 
 async function runAsk(inputs: string[], options: AskCommandOptions): Promise<void> {
-  const question = inputs.at(-1) as string
-  const files = inputs.slice(0, -1)
-  if (files.length === 0)
-    throw new ArgumentError(
-      'question',
-      undefined,
-      'image files, then a question: hiprune ask photo.jpg "what is this ?"',
-    )
-  const maxTokens = positiveInteger('--max-tokens', options.maxTokens)
+  const [question, files] = [inputs.at(-1) as string, inputs.slice(0, -1)]
+  if (files.length === 0) throw new ArgumentError('inputs', question, 'image files, then a question in quotes')
+  const own = { max_new_tokens: positiveInteger('--max-tokens', options.maxTokens) }
+  const repeat = positiveInteger('--repeat', options.repeat)
+  if (options.overlay) await checkOverlayFile(options.overlay)
   const pruning = pruningOf(options)
   const images = await Promise.all(files.map(readImage))
   const loaded = await loadModel(options, pruning)
 
-  const own: AskOptions = { max_new_tokens: maxTokens }
-  const all = options.compare ? await ask(loaded, images, question, { ...own, method: 'none' }) : undefined
-  const pruned = await ask(loaded, images, question, own)
-  if (options.overlay) await writeOverlay(options.overlay, loaded, files, images, pruned)
-  if (options.json)
-    printJson(all ? { question, all: plain(all), pruned: plain(pruned) } : { question, ...plain(pruned) })
-  else print(all ? answerTable(all, pruned) : answerLine(pruned))
-  await (loaded as PrunedModel).model.dispose()
+  if (options.compare) {
+    const { all, pruned } = await compare(loaded, images, question, own, repeat)
+    if (options.overlay) await writeOverlay(options.overlay, loaded, files, images, pruned)
+    if (options.json) printJson({ question, all: plain(all), pruned: plain(pruned) })
+    else print(answerTable(all, pruned))
+  } else {
+    // Words appear as they come, unless a program is to read them.
+    const streamer = options.json ? undefined : new TextStreamer(loaded.tokenizer, STREAMING)
+    const answer = await ask(loaded, images, question, { ...own, streamer })
+    if (options.overlay) await writeOverlay(options.overlay, loaded, files, images, answer)
+    if (options.json) printJson({ question, ...plain(answer) })
+    else print(answerCost(answer))
+  }
+  await loaded.model.dispose()
 }
 
-function positiveInteger(name: string, text: string): number {
-  if (!/^[1-9]\d{0,6}$/.test(text)) throw new ArgumentError(name, text, 'an integer from 1')
-  return Number(text)
-}
+const STREAMING = { skip_prompt: true, decode_kwargs: { skip_special_tokens: true } }
 
 /** Typed arrays as plain ones. */
 function plain({ images, ...answer }: Answer) {

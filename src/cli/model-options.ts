@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
-import { ArgumentError, loadPruned, prunerNames, type LoadPrunedOptions, type PrunedModel } from '../index.js'
+import { loadPruned, prunerNames, type LoadPrunedOptions, type PrunedModel } from '../index.js'
+import { finiteNumber } from './numbers.js'
 import { loadingProgress } from './progress.js'
 
 /** Options of every command that loads a model. */
@@ -35,32 +36,27 @@ export function modelOptions(command: Command): Command {
 }
 
 /** The pruning and loading options that were given; the library fills in the defaults and refuses bad values. */
-export function pruningOf(options: ModelOptions): LoadPrunedOptions {
-  const numbers = { alpha: options.alpha, seed: options.seed, objectLayer: options.objectLayer }
-  const words = { shape: options.shape, borders: options.borders, dtype: options.dtype, device: options.device }
-  const given = Object.entries({ ...words, ...mapNumbers(numbers) }).filter(([, value]) => value !== undefined)
-  return { keep: options.keep, method: options.method, ...Object.fromEntries(given) } as LoadPrunedOptions
+export function pruningOf({ keep, method, alpha, objectLayer, shape, borders, seed, dtype, device }: ModelOptions) {
+  const given = {
+    ...(alpha !== undefined && { alpha: finiteNumber('--alpha', alpha) }),
+    ...(objectLayer !== undefined && { objectLayer: finiteNumber('--object-layer', objectLayer) }),
+    ...(seed !== undefined && { seed: finiteNumber('--seed', seed) }),
+    ...(shape !== undefined && { shape }),
+    ...(borders !== undefined && { borders }),
+    ...(dtype !== undefined && { dtype }),
+    ...(device !== undefined && { device }),
+  }
+  return { keep, method, ...given } as LoadPrunedOptions
 }
 
-export async function loadModel(options: ModelOptions, pruning: LoadPrunedOptions): Promise<PrunedModel> {
+export async function loadModel({ model }: { model: string }, pruning: LoadPrunedOptions): Promise<PrunedModel> {
   const progress = loadingProgress()
   try {
-    return await loadPruned(options.model === 'demo' ? demoModel : options.model, {
+    return await loadPruned(model === 'demo' ? demoModel : model, {
       ...pruning,
       ...(progress && { progress_callback: progress.update }),
     })
   } finally {
     progress?.stop()
   }
-}
-
-function mapNumbers(texts: Record<string, string | undefined>): Record<string, number | undefined> {
-  return Object.fromEntries(
-    Object.entries(texts).map(([name, text]) => {
-      if (text !== undefined && (text.trim() === '' || !Number.isFinite(Number(text)))) {
-        throw new ArgumentError(name, text, 'a number')
-      }
-      return [name, text === undefined ? undefined : Number(text)]
-    }),
-  )
 }

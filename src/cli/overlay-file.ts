@@ -1,8 +1,16 @@
-import { writeFile } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { RawImage } from '@huggingface/transformers'
-import { overlaySvg, seenRegion, type Answer, type PrunedModel } from '../index.js'
+import { ArgumentError, overlaySvg, seenRegion, type Answer, type PrunedModel } from '../index.js'
 import { imageDataUri, renderPng } from '../node.js'
+
+/** Refuses a file that could not be written, before the model has worked for it. */
+export async function checkOverlayFile(file: string): Promise<void> {
+  if (path.extname(file).toLowerCase() !== '.png')
+    throw new ArgumentError('--overlay', file, 'a file name that ends in .png')
+  const folder = await stat(path.dirname(file)).catch(() => undefined)
+  if (!folder?.isDirectory()) throw new ArgumentError('--overlay', file, 'a file in a folder that exists')
+}
 
 /** Draws what an answer kept of its images and writes it as PNG. */
 export async function writeOverlay(
