@@ -31,7 +31,7 @@ try {
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0
-    note(error.code === 'commander.help' ? program.helpInformation() : error.message)
+    note(error.code === 'commander.help' ? program.helpInformation() : error.message.replaceAll('\n', ' '))
     return 2
   }
   const { message, stack } = error as Error

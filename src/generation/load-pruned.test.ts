@@ -1,0 +1,92 @@
+import { cp, mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { env, type ProgressInfo } from '@huggingface/transformers'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { oracleRoot } from '../../test/golden.js'
+import { startHub } from '../../test/hub.js'
+import { greedy, loadTiny, type AnyModel } from '../../test/tiny-llava.js'
+import { loadPruned } from '../index.js'
+
+const tinyLlava = `${oracleRoot}models/tiny-llava`
+let temporary: string
+beforeEach(async () => (temporary = await mkdtemp(path.join(os.tmpdir(), 'hiprune-load-'))))
+afterEach(() => rm(temporary, { recursive: true }))
+
+describe('loadPruned from a folder', () => {
+  it('equals the golden pruned run', async () => {
+    const { inputs, sample } = await loadTiny('llava')
+    const golden = sample.pruned.at(-1)!
+    const { model } = await loadPruned(tinyLlava, {
+      keep: golden.retention,
+      alpha: golden.alpha,
+      objectLayer: golden.object_layer,
+      borders: 'clamp',
+      dtype: 'fp32',
+    })
+    expect(await greedy(model as unknown as AnyModel, inputs)).toEqual(golden.greedy_tokens)
+    await model.dispose()
+  })
+
+  it('refuses an option before it loads anything', async () => {
+    await expect(loadPruned('/no/such/folder', { keep: '200%' })).rejects.toThrow(/^budget: got "200%"/)
+    await expect(loadPruned('/no/such/folder', { alpha: 7 })).rejects.toThrow(/^alpha: got 7/)
+  })
+
+  it('says in one line what is missing or broken', async () => {
+    const broken = path.join(temporary, 'model')
+    await cp(tinyLlava, broken, { recursive: true })
+    await truncate(path.join(broken, 'onnx/vision_encoder.onnx'), 40_000)
+    await expect(loadPruned(broken)).rejects.toThrow(/^cannot load [^\n]+$/)
+    await rm(path.join(broken, 'onnx/vision_encoder.onnx'))
+    await expect(loadPruned(broken)).rejects.toThrow(/there is no .*onnx\/vision_encoder\.onnx$/)
+    await rm(path.join(broken, 'config.json'))
+    await expect(loadPruned(broken)).rejects.toThrow(/there is no .*config\.json$/)
+  })
+
+  it('writes nothing beside the model', async () => {
+    const copy = path.join(temporary, 'model')
+    await cp(tinyLlava, copy, { recursive: true })
+    const before = await readdir(copy, { recursive: true })
+    await (await loadPruned(copy)).model.dispose()
+    expect(await readdir(copy, { recursive: true })).toEqual(before)
+  })
+})
+
+describe('loadPruned from a hub', () => {
+  const saved = { remoteHost: env.remoteHost, cacheDir: env.cacheDir }
+  afterEach(() => Object.assign(env, saved))
+
+  it('downloads once with progress, taps the cached encoder, and works offline afterwards', async () => {
+    const { url, requests, server } = await startHub(tinyLlava)
+    env.remoteHost = url
+    const cache_dir = path.join(temporary, 'cache')
+    const seen: ProgressInfo[] = []
+    const { inputs } = await loadTiny('llava')
+    const online = await loadPruned('org/model', {
+      keep: 21,
+      cache_dir,
+      progress_callback: (info) => void seen.push(info),
+    })
+    const answer = await greedy(online.model as unknown as AnyModel, inputs)
+    expect(seen.some((info) => info.status === 'progress_total' && info.progress > 99)).toBe(true)
+    const downloads = requests.filter((file) => file.endsWith('onnx/vision_encoder.onnx'))
+    // One range request for the size, one download; the taps read the cached file.
+    expect(downloads.length).toBeLessThanOrEqual(2)
+    const cached = path.join(cache_dir, 'org/model/onnx/vision_encoder.onnx')
+    expect(await readFile(cached)).toEqual(await readFile(`${tinyLlava}/onnx/vision_encoder.onnx`))
+
+    await new Promise((resolve) => server.close(resolve))
+    const offline = await loadPruned('org/model', { keep: 21, cache_dir })
+    expect(await greedy(offline.model as unknown as AnyModel, inputs)).toEqual(answer)
+    await Promise.all([online.model.dispose(), offline.model.dispose()])
+  })
+
+  it('offline and missing: one line that says what was looked for and where', async () => {
+    env.remoteHost = 'http://127.0.0.1:9/'
+    const cache_dir = path.join(temporary, 'cache')
+    await expect(loadPruned('org/other', { cache_dir })).rejects.toThrow(
+      /^cannot load org\/other from a folder org\/other \(there is none\), the cache .*cache, the hub http:\/\/127\.0\.0\.1:9\/ at revision main: [^\n]+$/,
+    )
+  })
+})
