@@ -11,6 +11,8 @@ export type AttributeInput = number | readonly number[] | { readonly float: numb
 /** Nodes, inputs and outputs to append to a model. Weights and existing nodes stay as they are, byte for byte. */
 export class GraphPatch {
   private readonly additions = new WireWriter()
+  /** Where new nodes go: the model's graph, or the body that is being written. */
+  private sink = this.additions
   private readonly names = new Set<string>()
   private readonly prefix: string
   private counter = 0
@@ -36,7 +38,7 @@ export class GraphPatch {
     attributes: Record<string, AttributeInput>,
     outputs: readonly string[],
   ): readonly string[] {
-    this.additions.bytes(1, encodeNode(opType, inputs, attributes, outputs))
+    this.sink.bytes(1, encodeNode(opType, inputs, attributes, outputs))
     return outputs
   }
 
@@ -48,13 +50,18 @@ export class GraphPatch {
     copy.text(2, name).text(3, name).text(4, node.opType)
     for (const span of node.attributes) copy.bytes(5, this.model.bytes.subarray(span.start, span.stop))
     if (node.domain !== '') copy.text(7, node.domain)
-    this.additions.bytes(1, copy.finish())
+    this.sink.bytes(1, copy.finish())
     return name
   }
 
   /** A value name that nothing in the model uses. */
   newName(hint: string): string {
     return `${this.prefix}${this.counter++}_${hint}`
+  }
+
+  /** The boolean constant true. */
+  true(): string {
+    return this.constant(dataTypes.bool, [], Uint8Array.of(1))
   }
 
   /** An int64 constant: a vector, or a scalar when a number is given. */
@@ -92,6 +99,23 @@ export class GraphPatch {
     return name
   }
 
+  /**
+   * The body of a Loop: `build` appends nodes that may read any value of the outer graph and returns the body's outputs.
+   * GraphProto: node 1, name 2, input 11, output 12.
+   */
+  body(inputs: readonly BodyValue[], build: () => readonly BodyValue[]): { readonly graph: Uint8Array } {
+    const outer = this.sink
+    const body = (this.sink = new WireWriter())
+    const outputs = build()
+    this.sink = outer
+    body.text(2, this.newName('body'))
+    for (const { name, dataType, rank } of inputs)
+      body.message(11, (v) => encodeValueInfo(v, name, dataType, openDims(rank)))
+    for (const { name, dataType, rank } of outputs)
+      body.message(12, (v) => encodeValueInfo(v, name, dataType, openDims(rank)))
+    return { graph: body.finish() }
+  }
+
   /** The whole model with the additions at the end of its graph: one copy, one changed length. */
   apply(): Uint8Array {
     const { bytes, graphSpan } = this.model
@@ -110,12 +134,23 @@ export class GraphPatch {
     for (const dim of dims) tensor.varint(1, dim)
     tensor.varint(2, dataType).bytes(9, raw)
     const name = this.newName('Constant')
-    this.additions.message(1, (node) => {
+    this.sink.message(1, (node) => {
       node.text(2, name).text(4, 'Constant')
       node.message(5, (attr) => attr.text(1, 'value').bytes(5, tensor.finish()).varint(20, 4))
     })
     return name
   }
+}
+
+/** An input or output of a Loop's body. */
+export interface BodyValue {
+  readonly name: string
+  readonly dataType: number
+  readonly rank: number
+}
+
+function openDims(rank: number): null[] {
+  return new Array<null>(rank).fill(null)
 }
 
 /** NodeProto: input 1, output 2, op_type 4, attribute 5. */

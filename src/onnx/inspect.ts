@@ -1,4 +1,5 @@
 import { readEncoder, pathToFeatures, type Encoder } from './encoder.js'
+import { canTap, hasMaskInput } from './fused.js'
 import { constantTensor } from './graph.js'
 import type { DeclaredDim, ValueInfo } from './model-reader.js'
 import { findPatchConv } from './prefix.js'
@@ -136,7 +137,7 @@ function describe(encoder: Encoder, site: AttentionSite, layer: number): Attenti
     node: site.node.name,
     ...(heads === undefined ? {} : { heads }),
     ...(headSize === undefined ? {} : { headSize }),
-    masked: site.masks.length > 0,
+    masked: site.masks.length > 0 || hasMaskInput(site),
   }
 }
 
@@ -204,6 +205,8 @@ function findProblems(encoder: Encoder): string[] {
   if (added.suffix !== 0) problems.push('the encoder adds tokens behind the patches')
   if (graph.model.functionCount > 0)
     problems.push(`${graph.model.functionCount} model-local functions were not looked into`)
+  const unknown = layers.findIndex((site) => !canTap(site.pattern))
+  if (unknown >= 0) problems.push(`layer ${unknown + 1} uses ${layers[unknown]?.pattern ?? ''}, which cannot be tapped`)
   const last = layers.at(-1)
   if (last && !pathToFeatures(encoder, last)) {
     problems.push(

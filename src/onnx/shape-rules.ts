@@ -3,6 +3,12 @@ import type { Dim, Shape, ShapeState } from './shapes.js'
 
 type Rule = (state: ShapeState, node: OnnxNode, input: Shape | undefined) => void
 
+/** Layer norms with a skip input also return the sum, their fourth output. */
+const skipNorm: Rule = (state, node, input) => {
+  state.setShape(node.outputs[0], input)
+  state.setShape(node.outputs[3], input)
+}
+
 /** Applies the rule of the node's operator, if there is one. Unknown operators leave their outputs unknown. */
 export function inferNode(state: ShapeState, node: OnnxNode): void {
   rules.get(node.opType)?.(state, node, state.of(node.inputs[0] ?? ''))
@@ -298,13 +304,26 @@ const flatten: Rule = (state, node, input) => {
   state.setShape(node.outputs[0], [size(input.slice(0, axis)), size(input.slice(axis))])
 }
 
+/** com.microsoft operators return [batch, tokens, width]; the standard one keeps the layout of its queries. */
+const attention: Rule = (state, node, input) => {
+  if (!input) return
+  const weights = state.of(node.inputs[1] ?? '')
+  const value = state.of(node.inputs[2] ?? '')
+  const packed = /^Q?Attention$/.test(node.opType) && node.domain !== ''
+  if (packed) state.setShape(node.outputs[0], [...input.slice(0, 2), weights?.[1] == null ? null : weights[1] / 3])
+  else if (input.length === 5) state.setShape(node.outputs[0], [input[0] ?? null, input[1] ?? null, null])
+  else if (node.domain !== '') state.setShape(node.outputs[0], input)
+  else state.setShape(node.outputs[0], [...input.slice(0, -1), value?.at(-1) ?? null])
+}
+
 const rules = new Map<string, Rule>([
   ...names(
     'Identity Cast Softmax Erf Tanh Sigmoid Gelu FastGelu QuickGelu BiasGelu Relu Sqrt Exp Neg Reciprocal Clip',
     same,
   ),
-  ...names('LayerNormalization SimplifiedLayerNormalization SkipLayerNormalization RMSNormalization', same),
-  ...names('SkipSimplifiedLayerNormalization DynamicQuantizeLinear QuantizeLinear DequantizeLinear', same),
+  ...names('LayerNormalization SimplifiedLayerNormalization RMSNormalization', same),
+  ...names('DynamicQuantizeLinear QuantizeLinear DequantizeLinear', same),
+  ...names('SkipLayerNormalization SkipSimplifiedLayerNormalization', skipNorm),
   ...names(
     'Dropout Not IsNaN Cos Sin CumSum Elu LeakyRelu Softplus HardSigmoid HardSwish Swish Mish Abs Floor Round',
     same,
@@ -315,6 +334,7 @@ const rules = new Map<string, Rule>([
   ),
   ...names('MatMul MatMulInteger FusedMatMul Gemm QLinearMatMul', matmul),
   ...names('Conv ConvInteger', conv),
+  ...names('Attention QAttention MultiHeadAttention', attention),
   ...names('ReduceMean ReduceMax ReduceSum ReduceL2', reduce),
   ['MatMulNBits', matmulNBits],
   ['Reshape', reshape],

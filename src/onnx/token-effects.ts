@@ -10,12 +10,15 @@ export interface TokenEffects {
   readonly dropped: number
   /** Patches that one visual token is made of: 1, 4 for Qwen's 2 x 2; null when it cannot be told. */
   readonly patchesPerToken: number | null
+  /** True when tokens change places, as behind window attention. */
+  readonly reordered: boolean
 }
 
 /** Reads the effects off a token path, without running anything. */
 export function tokenEffects(encoder: Encoder, path: TokenPath): TokenEffects {
   const dropped = path.steps.reduce((sum, step) => sum + droppedBy(encoder, step), 0)
-  return { dropped, patchesPerToken: patchesPerToken(encoder, path) }
+  const reordered = path.steps.some(({ node }) => /^Gather(ND)?$/.test(node.opType))
+  return { dropped, patchesPerToken: patchesPerToken(encoder, path), reordered }
 }
 
 /** The axis a Slice works on when it is one axis only. */

@@ -17,10 +17,9 @@ import {
 /** Allowed distance from the reference's scores, by dtype; quantised files are compared with themselves below. */
 const tolerances: Record<string, number> = { fp32: 5e-6, fp16: 1e-3 }
 const isQuantised = (file: string): boolean => /quantized|_q4/.test(file)
-const isFused = (file: string): boolean => /fused|attention_op/.test(file)
 
 describe('tapAttention against the reference', () => {
-  it.each(visionFiles().filter((file) => !isFused(file)))('%s: features unchanged, scores golden', async (file) => {
+  it.each(visionFiles())('%s: features unchanged, scores golden', async (file) => {
     const bytes = readModelFile(file)
     const info = inspectEncoder(bytes)
     expect(info.problems).toEqual([])

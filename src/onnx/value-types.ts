@@ -1,0 +1,22 @@
+import { intAttribute } from './attributes.js'
+import { constantTensor, type Graph } from './graph.js'
+import { dataTypes } from './graph-patch.js'
+
+const comparisons = /^(Equal|Less|Greater|LessOrEqual|GreaterOrEqual|Not|And|Or|Xor|IsNaN|IsInf)$/
+const movers = /^(Identity|Unsqueeze|Squeeze|Reshape|Expand|Slice|Transpose|Gather|GatherND|Concat|Tile|Flatten)$/
+
+/** True when a value holds booleans: declared so, stored so, or made by a comparison. */
+export function isBoolean(graph: Graph, name: string): boolean {
+  let current = name
+  for (let step = 0; step < 64; step++) {
+    const declared =
+      graph.model.valueInfos.find((info) => info.name === current)?.dataType || constantTensor(graph, current)?.dataType
+    if (declared) return declared === dataTypes.bool
+    const node = graph.producers.get(current)
+    if (!node) return graph.inputs.find((input) => input.name === current)?.dataType === dataTypes.bool
+    if (node.opType === 'Cast') return intAttribute(graph.model, node, 'to', 0) === dataTypes.bool
+    if (!movers.test(node.opType)) return comparisons.test(node.opType)
+    current = node.inputs[0] ?? ''
+  }
+  return false
+}
