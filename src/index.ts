@@ -1,15 +1,21 @@
 // Selection: pure functions on scores.
 export {
   createPruner,
+  methodInfo,
   parseBudget,
   prunerNames,
+  relevanceToText,
   resolveBudget,
   TokenRole,
   type BorderRule,
   type Budget,
   type BudgetInput,
   type BufferShape,
+  type CDPrunerOptions,
   type HiPruneOptions,
+  type HiPrunePlusPlusOptions,
+  type LrcpOptions,
+  type MethodInfo,
   type PatchGrid,
   type Pruner,
   type PruneInput,
@@ -18,6 +24,8 @@ export {
   type RandomOptions,
   type ScoreName,
   type TokenSelection,
+  type VisionZipOptions,
+  type VisPrunerOptions,
 } from './pruning/index.js'
 
 // Models: pruning inside Transformers.js.

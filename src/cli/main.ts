@@ -5,6 +5,7 @@ import { LogLevel, env } from '@huggingface/transformers'
 import { ArgumentError } from '../index.js'
 import { askCommand } from './ask.js'
 import { demoCommand } from './demo.js'
+import { methodsCommand } from './methods.js'
 import { note } from './output.js'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
@@ -14,7 +15,7 @@ const program = new Command('hiprune')
   .version(version)
   .option('--verbose', 'print stack traces and the library log')
 
-for (const command of [askCommand(), demoCommand()]) program.addCommand(command)
+for (const command of [askCommand(), demoCommand(), methodsCommand()]) program.addCommand(command)
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({ writeErr: () => undefined })
   command.showHelpAfterError(false)

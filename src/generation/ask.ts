@@ -81,6 +81,7 @@ export async function ask(
     past_key_values: cache,
     ...(streamer !== undefined && { streamer }),
     pruning: {
+      question,
       ...pruning,
       onStage: (event: StageEvent) => {
         stages.push(event)

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { oracleRoot } from '../../test/golden.js'
 import { startHub } from '../../test/hub.js'
 import { greedy, loadTiny, type AnyModel } from '../../test/tiny-llava.js'
-import { loadPruned } from '../index.js'
+import { ask, loadPruned, prunerNames, type SelectionEvent, type StageEvent } from '../index.js'
 
 const tinyLlava = `${oracleRoot}models/tiny-llava`
 let temporary: string
@@ -26,6 +26,33 @@ describe('loadPruned from a folder', () => {
     })
     expect(await greedy(model as unknown as AnyModel, inputs)).toEqual(golden.greedy_tokens)
     await model.dispose()
+  })
+
+  it('every method can be chosen after loading and reaches the decoder with its K tokens', async () => {
+    const { inputs } = await loadTiny('llava')
+    const { model } = await loadPruned(tinyLlava, { keep: 21 })
+    const selections = new Set<string>()
+    for (const method of prunerNames) {
+      let prefilled = 0
+      const onStage = ({ stage, tokens }: StageEvent) => void (stage === 'prefill' && (prefilled = tokens))
+      const onSelection = ({ images }: SelectionEvent) => void selections.add(String(images[0]!.selection.kept))
+      await greedy(model as unknown as AnyModel, inputs, { pruning: { method, onStage, onSelection } })
+      expect(prefilled).toBe(inputs.input_ids.dims[1]! - (method === 'none' ? 0 : 64 - 21))
+    }
+    expect(selections.size).toBe(prunerNames.length)
+    await model.dispose()
+  })
+
+  it('hiprune++ keeps other tokens for another question, hiprune the same', async () => {
+    const { image } = await loadTiny('llava')
+    const loaded = await loadPruned(tinyLlava, { keep: 21, beta: 0.5 })
+    const kept = async (method: 'hiprune' | 'hiprune++', question: string) => {
+      const { images } = await ask(loaded, [image], question, { method, max_new_tokens: 1 })
+      return [...images[0]!.selection.kept]
+    }
+    expect(await kept('hiprune', 'Is it a cat?')).toEqual(await kept('hiprune', 'How many red 8s?'))
+    expect(await kept('hiprune++', 'Is it a cat?')).not.toEqual(await kept('hiprune++', 'How many red 8s?'))
+    await loaded.model.dispose()
   })
 
   it('refuses an option before it loads anything', async () => {

@@ -61,5 +61,5 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
     throw new ModelError(`${modelId}: its processor has no tokenizer; processor_config.json may be missing`)
   const model = await source.load<PreTrainedModel>((id) => AutoModelForImageTextToText.from_pretrained(id, loading))
   await tapModel(model, source.id, { ...loading, objectLayer })
-  return { model: withPruning(model, pruning), processor, tokenizer }
+  return { model: withPruning(model, { ...pruning, tokenizer }), processor, tokenizer }
 }

@@ -1,3 +1,4 @@
+import type { PreTrainedTokenizer } from '@huggingface/transformers'
 import { ArgumentError } from '../errors.js'
 import {
   createPruner,
@@ -10,6 +11,7 @@ import {
   type PrunerOptions,
   type TokenSelection,
 } from '../pruning/index.js'
+import type { QuestionSource } from './question.js'
 
 /** How a model prunes. Options of the chosen method (alpha, shape, borders, seed, ...) stand beside these. */
 export type PruningOptions = MethodOptions & {
@@ -17,6 +19,13 @@ export type PruningOptions = MethodOptions & {
   readonly keep?: BudgetInput
   /** Selection method. Default 'hiprune'. */
   readonly method?: PrunerName
+  /**
+   * The words of the question, for methods that read it (hiprune++, cdpruner). Default: the text after the prompt's last
+   * image, without special tokens and without what the chat template writes behind it.
+   */
+  readonly question?: string
+  /** The model's tokenizer, for the same methods. loadPruned sets it. */
+  readonly tokenizer?: PreTrainedTokenizer
   /** Called once a prompt with images, after the selection and before the prefill. */
   readonly onSelection?: (event: SelectionEvent) => void
   /** Called after each stage of a forward pass. */
@@ -43,20 +52,37 @@ export interface StageEvent {
 }
 
 /** Options with defaults, checked. */
-export interface PruningPlan {
+export interface PruningPlan extends QuestionSource {
   readonly pruner: Pruner
   readonly budget: Budget
   readonly onSelection: (event: SelectionEvent) => void
   readonly onStage: (event: StageEvent) => void
 }
 
-const OWN = new Set(['keep', 'method', 'onSelection', 'onStage'])
+const OWN = new Set(['keep', 'method', 'question', 'tokenizer', 'onSelection', 'onStage'])
 const nothing = () => undefined
 
 /** @throws ArgumentError for a budget, method or option that is refused. */
 export function planOf(options: PruningOptions): PruningPlan {
-  const { keep = 1 / 3, method = 'hiprune', onSelection = nothing, onStage = nothing } = options
   if (typeof options !== 'object') throw new ArgumentError('options', options, 'an object such as { keep: 192 }')
+  const { keep = 1 / 3, method = 'hiprune', onSelection = nothing, onStage = nothing, question, tokenizer } = options
   const methodOptions = Object.fromEntries(Object.entries(options).filter(([name]) => !OWN.has(name)))
-  return { pruner: createPruner(method, methodOptions), budget: parseBudget(keep), onSelection, onStage }
+  const pruner = createPruner(method, methodOptions)
+  return { pruner, budget: parseBudget(keep), question, tokenizer, onSelection, onStage }
+}
+
+/** The plan of one call that overrides some of the model's options; callbacks of both are called. */
+export function planOfCall(options: PruningOptions, own: PruningOptions): PruningPlan {
+  return planOf({
+    ...options,
+    ...own,
+    onSelection: (event) => {
+      options.onSelection?.(event)
+      own.onSelection?.(event)
+    },
+    onStage: (event) => {
+      options.onStage?.(event)
+      own.onStage?.(event)
+    },
+  })
 }

@@ -1,10 +1,11 @@
 import { Tensor, type DynamicCache } from '@huggingface/transformers'
 import type { ModelAdapter, ModelInputs, ModelOutputs, VisionLanguageModel } from '../models/index.js'
-import type { PatchGrid, TokenSelection } from '../pruning/index.js'
-import { encodeImages } from './encode-images.js'
+import { relevanceToText, type PatchGrid, type TokenSelection } from '../pruning/index.js'
+import { encodeImages, type EncodedImage } from './encode-images.js'
 import type { PruningPlan, StageEvent } from './options.js'
-import { keptPlaceholders, placeImages } from './place-images.js'
-import { gatherKept, selectTokens } from './select-tokens.js'
+import { keptPlaceholders, placeImages, type ImagePlace } from './place-images.js'
+import { questionVector } from './question.js'
+import { gatherKept, selectTokens, type PrunableImage } from './select-tokens.js'
 import { imagePositions, shortenPrompt } from './shorten-prompt.js'
 import { isVirtual, lastColumns, maskWithCache, recordRemoved } from './virtual-cache.js'
 
@@ -47,7 +48,9 @@ async function imageForward(
   const visualTokens = grids.reduce((sum, { rows, columns }) => sum + rows * columns, 0)
 
   const encoded = await timed(plan, 'encode', visualTokens, () => encodeImages(model, newest, grids)) // [I, N, D] + scores [I, N]
-  const selections = await timed(plan, 'select', visualTokens, () => selectTokens(encoded.images, plan)) // I x K
+  const selections = await timed(plan, 'select', visualTokens, async () => {
+    return selectTokens(await withRelevance(model, adapter, inputs, places, encoded.images, plan), plan)
+  }) // I x K
   announce(plan, grids, selections)
 
   const kept = keptPlaceholders(positions.length, places, selections)
@@ -90,6 +93,25 @@ async function decode(
   // A single token adds nothing that the cache does not know: later positions count as attended.
   if (cache && (tokens.input_ids.dims[1] as number) > 1) recordRemoved(cache as DynamicCache, removed, attention_mask)
   return outputs
+}
+
+/** Adds each image's similarity to the question of its row, when the method reads it (SPEC 3). */
+async function withRelevance(
+  model: VisionLanguageModel,
+  adapter: ModelAdapter,
+  { input_ids }: ModelInputs,
+  places: readonly ImagePlace[],
+  images: readonly EncodedImage[],
+  plan: PruningPlan,
+): Promise<readonly PrunableImage[]> {
+  if (!plan.pruner.needs.includes('relevance')) return images
+  const rows = (input_ids.tolist() as bigint[][]).map((ids) => ids.map(Number))
+  const imageTokenId = adapter.imageTokenId(model.config)
+  const questions = await Promise.all(rows.map((ids) => questionVector(model, plan, ids, imageTokenId)))
+  return images.map((image, i) => {
+    const { row } = places[i] as ImagePlace
+    return { ...image, relevance: relevanceToText(image.features, questions[row] as Float32Array) }
+  })
 }
 
 function givenMask({ attention_mask, input_ids }: ModelInputs): Tensor {

@@ -4,8 +4,11 @@ import type { TokenSelection } from '../pruning/index.js'
 import type { EncodedImage } from './encode-images.js'
 import type { PruningPlan } from './options.js'
 
+/** An encoded image with everything that a pruner may ask for. */
+export type PrunableImage = EncodedImage & { readonly relevance?: Float32Array }
+
 /** One selection an image, each with its own budget. */
-export function selectTokens(images: readonly EncodedImage[], { pruner, budget }: PruningPlan): TokenSelection[] {
+export function selectTokens(images: readonly PrunableImage[], { pruner, budget }: PruningPlan): TokenSelection[] {
   const missing = pruner.needs.find((need) => images.some((image) => !(need in image)))
   if (missing) {
     throw new ModelError(
@@ -25,7 +28,12 @@ export function gatherKept(
   const total = selections.reduce((sum, { kept }) => sum + kept.length, 0)
   const rows = new Float32Array(total * hiddenSize)
   let row = 0
-  selections.forEach(({ kept }, i) => {
+  selections.forEach(({ kept, rows: merged }, i) => {
+    if (merged) {
+      rows.set(merged, row * hiddenSize)
+      row += kept.length
+      return
+    }
     const { features } = images[i] as EncodedImage
     for (const token of kept) {
       rows.set(features.subarray(token * hiddenSize, (token + 1) * hiddenSize), row++ * hiddenSize)

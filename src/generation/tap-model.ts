@@ -8,6 +8,7 @@ import {
   modelFileName,
   readModelFile,
   tappedLayers,
+  tapsFor,
   type ModelInputs,
   type ModelSource,
   type OnnxSession,
@@ -39,8 +40,9 @@ export async function tapModel<Model>(model: Model, modelId: string, options: Ta
   if (!tappedLayers(encoder)) {
     const fileName = modelFileName('vision_encoder', encoder.config?.dtype ?? 'fp32')
     const file = await readModelFile({ ...options, modelId }, fileName)
-    const { object, deep } = layersToTap(inspectEncoder(file.bytes), options.objectLayer)
-    const tapped = { ...file, bytes: tapAttention(file.bytes, { layers: [...new Set([object, deep])] }) }
+    const info = inspectEncoder(file.bytes)
+    const taps = tapsFor(info, layersToTap(info, options.objectLayer))
+    const tapped = { ...file, bytes: tapAttention(file.bytes, taps) }
     target.sessions['vision_encoder'] = await createSessionLike(encoder, tapped, options.session_options)
     await encoder.release()
   }

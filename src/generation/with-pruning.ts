@@ -1,7 +1,7 @@
 import { DynamicCache } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
 import { adapterFor, type ModelInputs, type VisionLanguageModel } from '../models/index.js'
-import { planOf, type PruningOptions, type PruningPlan } from './options.js'
+import { planOf, planOfCall, type PruningOptions } from './options.js'
 import { prunedForward } from './pruned-forward.js'
 
 /** Name under which one call of `generate` or `forward` may carry options of its own. */
@@ -26,7 +26,8 @@ export function withPruning<Model>(model: Model, options: PruningOptions = {}): 
   const prepare = target.prepare_inputs_for_generation.bind(target)
 
   overrideOn(target, 'forward', async (inputs: ModelInputs) => {
-    return await prunedForward(target, adapter, forward, inputs, planOfCall(inputs, options, plan))
+    const own = inputs[CALL_OPTIONS] as PruningOptions | undefined
+    return await prunedForward(target, adapter, forward, inputs, own ? planOfCall(options, own) : plan)
   })
   // The cache must be ours from the first token on, because it has to report the unpruned length.
   overrideOn(target, 'prepare_inputs_for_generation', (ids: bigint[][], inputs: ModelInputs, config: unknown) => {
@@ -50,9 +51,4 @@ export function unprune<Model>(model: Model): Model {
 
 function overrideOn(target: VisionLanguageModel, name: string, value: unknown): void {
   Object.defineProperty(target, name, { value, configurable: true, writable: true, enumerable: false })
-}
-
-function planOfCall(inputs: ModelInputs, options: PruningOptions, plan: PruningPlan): PruningPlan {
-  const own = inputs[CALL_OPTIONS] as PruningOptions | undefined
-  return own ? planOf({ ...options, ...own }) : plan
 }

@@ -10,6 +10,8 @@ export interface TappedLayers {
 }
 
 const RECEIVED = 'attention_received.'
+const CLS = 'attention_cls.'
+const KEYS = 'attention_keys.'
 
 /**
  * The layers to tap: the deep layer is the last one in the file, the object layer is the caller's or the encoder's default.
@@ -25,6 +27,18 @@ export function layersToTap(info: EncoderInfo, objectLayer?: number): TappedLaye
   return { object, deep }
 }
 
+/**
+ * What `tapAttention` is asked for: received attention of both layers, and of the deep layer the CLS row and the keys where
+ * the encoder has them, so that every method can be chosen after loading.
+ */
+export function tapsFor(info: EncoderInfo, { object, deep }: TappedLayers) {
+  return {
+    layers: [...new Set([object, deep])],
+    cls: info.hasClsToken ? [deep] : [],
+    keys: info.patchesPerToken === 1 ? [deep] : [],
+  }
+}
+
 /** Reads from a session's output names which layers it was tapped at; undefined for an encoder without taps. */
 export function tappedLayers(session: OnnxSession): TappedLayers | undefined {
   const names = session.outputNames.filter((name) => name.startsWith(RECEIVED))
@@ -35,21 +49,28 @@ export function tappedLayers(session: OnnxSession): TappedLayers | undefined {
 }
 
 /** Attention scores of one entry of `pixel_values`, as the pruners read them. */
-export type TapScores = Pick<PruneInput, 'objectScores' | 'deepScores'>
+export type TapScores = Pick<PruneInput, 'objectScores' | 'deepScores' | 'clsScores' | 'keys'>
 
-/** Scores of entry `index` from an encoder's raw outputs; empty for an encoder without taps. */
+/**
+ * Scores of entry `index` from an encoder's raw outputs; empty for an encoder without taps. Where it has no CLS token, the
+ * deep scores stand in for the attention of CLS.
+ */
 export function scoresOf(outputs: Record<string, OrtTensor>, taps: TappedLayers | undefined, index: number): TapScores {
   if (!taps) return {}
-  return {
-    objectScores: rowOf(outputs, RECEIVED + taps.object, index),
-    deepScores: rowOf(outputs, RECEIVED + taps.deep, index),
+  const deepScores = entryOf(outputs, RECEIVED + taps.deep, index)
+  const scores = {
+    objectScores: entryOf(outputs, RECEIVED + taps.object, index),
+    deepScores,
+    clsScores: outputs[CLS + taps.deep] ? entryOf(outputs, CLS + taps.deep, index) : deepScores,
   }
+  return outputs[KEYS + taps.deep] ? { ...scores, keys: entryOf(outputs, KEYS + taps.deep, index) } : scores
 }
 
-function rowOf(outputs: Record<string, OrtTensor>, name: string, index: number): Float32Array {
+/** Entry `index` of an output whose first axis is the batch. */
+function entryOf(outputs: Record<string, OrtTensor>, name: string, index: number): Float32Array {
   const output = outputs[name]
   if (!output) throw new ModelError(`the vision encoder did not return ${name}`)
-  const length = output.dims.at(-1) ?? 0
+  const length = output.dims.slice(1).reduce((size, dim) => size * dim, 1)
   return (output.data as Float32Array).subarray(index * length, (index + 1) * length)
 }
 
@@ -61,7 +82,7 @@ function rowOf(outputs: Record<string, OrtTensor>, name: string, index: number):
  */
 export function checkTaps(outputs: Record<string, OrtTensor>, taps: TappedLayers, grid: PatchGrid): void {
   checkReceivedAttention(outputs)
-  const { length } = rowOf(outputs, RECEIVED + taps.deep, 0)
+  const { length } = entryOf(outputs, RECEIVED + taps.deep, 0)
   if (length === grid.rows * grid.columns) return
   throw new ModelError(
     `layer ${taps.deep} has ${length} attention scores, expected one for each of ${grid.rows} x ${grid.columns} visual tokens`,

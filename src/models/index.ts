@@ -1,7 +1,15 @@
 export type { ModelAdapter } from './adapter.js'
 export { createSessionLike } from './create-session.js'
 export { modelFileName, readModelFile, type ModelSource } from './encoder-file.js'
-export { checkTaps, layersToTap, scoresOf, tappedLayers, type TappedLayers, type TapScores } from './encoder-taps.js'
+export {
+  checkTaps,
+  layersToTap,
+  scoresOf,
+  tappedLayers,
+  tapsFor,
+  type TappedLayers,
+  type TapScores,
+} from './encoder-taps.js'
 export { describeSource, type ResolvedSource } from './source.js'
 export { seenRegion } from './seen-region.js'
 export { adapterFor } from './registry.js'
