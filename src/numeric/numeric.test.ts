@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from './random.js'
 import { roundHalfToEven } from './round.js'
-import { topK } from './top-k.js'
+import { topK, topSet } from './top-k.js'
 
 describe('roundHalfToEven', () => {
   it.each([
@@ -31,6 +31,29 @@ describe('topK', () => {
         expect([...topK(scores, k)]).toEqual(slow.slice(0, k).map(({ i }) => i))
       }),
     )
+  })
+
+  it('topSet gives the same indices ascending, of what is not taken', () => {
+    const scored = fc.array(fc.tuple(fc.integer({ min: 0, max: 9 }), fc.boolean()), { minLength: 1, maxLength: 200 })
+    fc.assert(
+      fc.property(scored, fc.integer({ min: -1, max: 210 }), (each, k) => {
+        const scores = each.map(([score]) => score)
+        const taken = Uint8Array.from(each, ([, isTaken]) => (isTaken ? 3 : 0))
+        const free = scores.map((score, i) => ({ score, i })).filter(({ i }) => taken[i] === 0)
+        const best = free.sort((a, b) => b.score - a.score || a.i - b.i).slice(0, Math.max(0, k))
+        expect([...topSet(scores, k, taken)]).toEqual(best.map(({ i }) => i).sort((a, b) => a - b))
+        expect([...topK(scores, k, taken)]).toEqual(best.map(({ i }) => i))
+      }),
+    )
+  })
+
+  it('selects from sorted, reversed and constant scores without slowing down', () => {
+    const size = 20_000
+    for (const score of [(i: number) => i, (i: number) => -i, () => 1, (i: number) => i % 2]) {
+      const scores = Float32Array.from({ length: size }, (_, i) => score(i))
+      const slow = Array.from(scores, (_, i) => i).sort((a, b) => scores[b]! - scores[a]! || a - b)
+      expect([...topSet(scores, 7000)]).toEqual(slow.slice(0, 7000).sort((a, b) => a - b))
+    }
   })
 })
 

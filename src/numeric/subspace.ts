@@ -1,83 +1,91 @@
+import { floatsOfRows, rowOf, type Arena, type Rows } from './arena.js'
 import { seededRandom } from './random.js'
-import type { RowMatrix } from './row-matrix.js'
+import { sumOfSquares } from './rows.js'
 
-/** Rounds of subspace iteration. The error shrinks by (next / kept eigenvalue) each round; LRCP needs no more than a rough basis. */
+/** Rounds of subspace iteration. The error shrinks by (next / last kept eigenvalue) in each. */
 const ROUNDS = 8
 
-/** The rows minus their mean. */
-export function centredRows({ values, numRows, width }: RowMatrix): RowMatrix {
+/** Subtracts the mean of the rows from each of them, in place. */
+export function centreRows({ values, numRows, width }: Rows): void {
   const mean = new Float64Array(width)
   for (let start = 0; start < values.length; start += width) {
     for (let d = 0; d < width; d++) mean[d] = (mean[d] as number) + (values[start + d] as number)
   }
-  const centred = new Float32Array(values.length)
   for (let start = 0; start < values.length; start += width) {
-    for (let d = 0; d < width; d++) centred[start + d] = (values[start + d] as number) - (mean[d] as number) / numRows
+    for (let d = 0; d < width; d++) values[start + d] = (values[start + d] as number) - (mean[d] as number) / numRows
   }
-  return { values: centred, numRows, width }
 }
+
+/** Floats of an arena that {@link dominantSubspace} takes. */
+export function floatsOfSubspace(width: number, rank: number): number {
+  return floatsOfRows(2 * rank, width) + BLOCK_ROWS
+}
+
+/** A block of rows stays in the cache while all basis vectors pass by. */
+const BLOCK_ROWS = 32
 
 /**
- * Orthonormal rows that span about the `rank` leading eigenvectors of `X^T X` (subspace iteration from a fixed seed, so
- * equal rows give an equal basis). O(rounds x N x D x rank).
+ * Orthonormal rows that span about the `rank` leading eigenvectors of `X^T X`, by subspace iteration from a fixed seed, so
+ * that equal rows give an equal basis. O(N D rank) a round.
  */
-export function dominantSubspace(rows: RowMatrix, rank: number): RowMatrix {
-  const basis = new Float64Array(rank * rows.width)
-  const next = seededRandom(rank)
-  for (let i = 0; i < basis.length; i++) basis[i] = next() - 0.5
-  orthonormalise(basis, rank, rows.width)
+export function dominantSubspace(arena: Arena, rows: Rows, size: number, rank: number): Rows {
+  let basis = arena.rows(rank, rows.width)
+  let image = arena.rows(rank, rows.width)
+  const products = arena.floats(BLOCK_ROWS)
+  fillRandom(basis, size)
+  orthonormalise(basis)
   for (let round = 0; round < ROUNDS; round++) {
-    basis.set(timesCovariance(rows, basis, rank))
-    orthonormalise(basis, rank, rows.width)
+    multiplyByCovariance(arena, rows, basis, image, products)
+    orthonormalise(image)
+    ;[basis, image] = [image, basis]
   }
-  return { values: new Float32Array(basis), numRows: rank, width: rows.width }
+  return basis
 }
 
-/** `[N]` squared lengths of what the rows have outside of the subspace; never below 0. */
-export function squaredResiduals({ values, numRows, width }: RowMatrix, basis: RowMatrix): Float64Array {
-  const residuals = new Float64Array(numRows)
-  for (let i = 0; i < numRows; i++) {
-    let rest = product(values, i * width, values, i * width, width)
-    for (let r = 0; r < basis.numRows; r++) rest -= product(values, i * width, basis.values, r * width, width) ** 2
-    residuals[i] = Math.max(0, rest)
+/** `[N]` squared lengths of what the rows have outside of the basis's span; never below 0. */
+export function squaredResiduals(arena: Arena, rows: Rows, basis: Rows): Float64Array {
+  const residuals = new Float64Array(rows.numRows)
+  const products = arena.floats(basis.numRows)
+  for (let i = 0; i < rows.numRows; i++) {
+    const row = rowOf(rows, i)
+    arena.dots(row, basis, 0, basis.numRows, products)
+    residuals[i] = Math.max(0, sumOfSquares(row) - sumOfSquares(products))
   }
   return residuals
 }
 
-/** `basis X^T X`, row by row of X so that X is read once. */
-function timesCovariance({ values, numRows, width }: RowMatrix, basis: Float64Array, rank: number): Float64Array {
-  const image = new Float64Array(basis.length)
-  for (let i = 0; i < numRows; i++) {
-    for (let r = 0; r < rank; r++) {
-      addScaled(image, r * width, product(values, i * width, basis, r * width, width), values, i * width, width)
+/** Random numbers in the first `size` columns; the padding stays zero. */
+function fillRandom({ values, numRows, width }: Rows, size: number): void {
+  const next = seededRandom(numRows)
+  for (let r = 0; r < numRows; r++) for (let d = 0; d < size; d++) values[r * width + d] = next() - 0.5
+}
+
+/** `image = basis X^T X`, block by block of the rows X. */
+function multiplyByCovariance(arena: Arena, rows: Rows, basis: Rows, image: Rows, products: Float32Array): void {
+  image.values.fill(0)
+  for (let from = 0; from < rows.numRows; from += BLOCK_ROWS) {
+    const factors = products.subarray(0, Math.min(BLOCK_ROWS, rows.numRows - from))
+    for (let r = 0; r < basis.numRows; r++) {
+      arena.dots(rowOf(basis, r), rows, from, factors.length, factors)
+      arena.addRows(rowOf(image, r), factors, rows, from)
     }
   }
-  return image
 }
 
 /** Modified Gram-Schmidt, twice for accuracy; a row that depends on earlier ones becomes zeros. */
-function orthonormalise(basis: Float64Array, rank: number, width: number): void {
-  for (let r = 0; r < rank; r++) {
-    const start = r * width
-    const before = product(basis, start, basis, start, width)
-    for (let s = 0; s < 2 * r; s++) {
-      const other = (s % r) * width
-      addScaled(basis, start, -product(basis, start, basis, other, width), basis, other, width)
-    }
-    const squares = product(basis, start, basis, start, width)
-    const scale = squares > before * 1e-20 ? 1 / Math.sqrt(squares) : 0
-    for (let d = start; d < start + width; d++) basis[d] = (basis[d] as number) * scale
+function orthonormalise(basis: Rows): void {
+  for (let r = 0; r < basis.numRows; r++) {
+    const row = rowOf(basis, r)
+    const before = sumOfSquares(row)
+    for (let s = 0; s < 2 * r; s++) subtractProjection(row, rowOf(basis, s % r))
+    const squares = sumOfSquares(row)
+    const scale = squares > before * 1e-12 ? 1 / Math.sqrt(squares) : 0
+    for (let d = 0; d < row.length; d++) row[d] = (row[d] as number) * scale
   }
 }
 
-type Floats = Float32Array | Float64Array
-
-function product(a: Floats, aStart: number, b: Floats, bStart: number, width: number): number {
-  let sum = 0
-  for (let d = 0; d < width; d++) sum += (a[aStart + d] as number) * (b[bStart + d] as number)
-  return sum
-}
-
-function addScaled(to: Float64Array, start: number, factor: number, from: Floats, fromStart: number, width: number) {
-  for (let d = 0; d < width; d++) to[start + d] = (to[start + d] as number) + factor * (from[fromStart + d] as number)
+function subtractProjection(row: Float32Array, unit: Float32Array): void {
+  let product = 0
+  for (let d = 0; d < row.length; d++) product += (row[d] as number) * (unit[d] as number)
+  for (let d = 0; d < row.length; d++) row[d] = (row[d] as number) - product * (unit[d] as number)
 }

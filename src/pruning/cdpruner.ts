@@ -1,5 +1,6 @@
-import { dotProducts } from '../numeric/dot-products.js'
-import { unitRows, type RowMatrix } from '../numeric/row-matrix.js'
+import { floatsOfRows, rowOf, withArena, type Arena, type Rows } from '../numeric/arena.js'
+import { lazyIndexOfLargest } from '../numeric/largest.js'
+import { floatsOfMatrix, loadUnitRows, scaleToUnit, sumOfSquares } from '../numeric/rows.js'
 import { checkSign } from './hiprune-plus-plus.js'
 import { checkInput } from './input.js'
 import { selectionOfIndices } from './selection.js'
@@ -30,8 +31,11 @@ export function cdpruner(options: CDPrunerOptions = {}): Pruner {
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
       const quality = qualities(input.relevance as ArrayLike<number>, sign)
-      const unit = unitRows(input.features as ArrayLike<number>, numTokens)
-      return selectionOfIndices(spanGreedily(unit, quality, keep))
+      const features = input.features as ArrayLike<number>
+      const basisFloats = floatsOfRows(keep, features.length / numTokens)
+      return withArena(floatsOfMatrix(features, numTokens) + basisFloats + keep, (arena) =>
+        selectionOfIndices(spanGreedily(arena, loadUnitRows(arena, features, numTokens), quality, keep)),
+      )
     },
   }
 }
@@ -53,75 +57,58 @@ export function qualities(relevance: ArrayLike<number>, sign: 1 | -1): Float64Ar
 }
 
 /** Below this share of its own squared length, what is left of a row is rounding error of float32. */
-const SPENT = 1e-6
+const SPENT = 1e-5
 
-/** Indices in the order of choice; of equal determinants the lower index wins. */
-export function spanGreedily(unit: RowMatrix, quality: ArrayLike<number>, keep: number): Uint32Array {
-  const { numRows, width } = unit
-  // What is left of each squared unit length; the determinant's gain is quality^2 times this.
-  const left = new Float64Array(numRows)
-  for (let i = 0; i < numRows; i++) left[i] = squaredLength(unit, i)
-  const basis: RowMatrix = { values: new Float32Array(Math.min(keep, width) * width), numRows: 0, width }
-  const products = new Float32Array(numRows)
-  const taken = new Uint8Array(numRows)
+/**
+ * Indices in the order of choice; of equal determinants the lower index wins.
+ *
+ * What is left of a row only shrinks, so a stale gain is an upper bound: a row is brought up to date only when its bound leads.
+ */
+export function spanGreedily(arena: Arena, unit: Rows, quality: Float64Array, keep: number): Uint32Array {
   const order = new Uint32Array(keep)
+  const basis = arena.rows(Math.min(keep, unit.width), unit.width)
+  const products = arena.floats(basis.numRows)
+  const left = squaredLengths(unit)
+  const gains = left.map((rest, i) => gainOf(rest, quality[i] as number))
+  const reduced = new Uint32Array(unit.numRows)
   let rank = 0
   for (let step = 0; step < keep; step++) {
-    const chosen = best(left, quality, taken)
+    const chosen = lazyIndexOfLargest(gains, (i) => {
+      const from = reduced[i] as number
+      arena.dots(rowOf(unit, i), basis, from, rank - from, products)
+      left[i] = (left[i] as number) - sumOfSquares(products.subarray(0, rank - from))
+      gains[i] = gainOf(left[i] as number, quality[i] as number)
+      reduced[i] = rank
+    })
     order[step] = chosen
-    taken[chosen] = 1
-    if ((left[chosen] as number) <= SPENT || rank === width) continue
-    addDirection(basis, rank, unit, chosen)
-    dotProducts(basis, rank++, unit, 0, numRows, products)
-    for (let i = 0; i < numRows; i++) left[i] = (left[i] as number) - (products[i] as number) * (products[i] as number)
+    gains[chosen] = -Infinity
+    if ((left[chosen] as number) > SPENT && rank < basis.numRows)
+      addDirection(arena, basis, rank++, rowOf(unit, chosen), products)
   }
   return order
 }
 
-function squaredLength(unit: RowMatrix, row: number): number {
-  let squares = 0
-  for (let d = row * unit.width; d < (row + 1) * unit.width; d++) squares += (unit.values[d] as number) ** 2
-  return squares
+/** Growth of the determinant; where nothing is left of a row, its quality, ranked below everything that grows it. */
+function gainOf(rest: number, quality: number): number {
+  return rest > SPENT ? quality * quality * rest : quality - QUALITY_BELOW_GAINS
 }
 
-/** The largest quality^2 x left; where all are spent, the largest quality. */
-function best(left: Float64Array, quality: ArrayLike<number>, taken: Uint8Array): number {
-  let index = -1
-  let most = -1
-  let spare = -1
-  let mostSpare = -Infinity
-  for (let i = 0; i < left.length; i++) {
-    if (taken[i] !== 0) continue
-    const r = quality[i] as number
-    const rest = left[i] as number
-    if (rest > SPENT && r * r * rest > most) {
-      most = r * r * rest
-      index = i
-    }
-    if (r > mostSpare) {
-      mostSpare = r
-      spare = i
-    }
-  }
-  return index < 0 ? spare : index
+/** Qualities are at most about 1, so that these stay negative. */
+const QUALITY_BELOW_GAINS = 10
+
+function squaredLengths(rows: Rows): Float64Array {
+  return new Float64Array(rows.numRows).map((_, i) => sumOfSquares(rowOf(rows, i)))
 }
 
-/** Appends the part of a row that is outside of the basis, at length 1 (Gram-Schmidt, twice for accuracy). */
-function addDirection(basis: RowMatrix, rank: number, unit: RowMatrix, row: number): void {
-  const { values, width } = basis
-  const start = rank * width
-  values.set(unit.values.subarray(row * width, (row + 1) * width), start)
-  const products = new Float32Array(rank)
+/** Makes `basis` one row longer: the part of `row` outside of it, at length 1 (Gram-Schmidt, twice for accuracy). */
+function addDirection(arena: Arena, basis: Rows, rank: number, row: Float32Array, products: Float32Array): void {
+  const direction = rowOf(basis, rank)
+  direction.set(row)
+  const factors = products.subarray(0, rank)
   for (let pass = 0; pass < 2; pass++) {
-    dotProducts(basis, rank, basis, 0, rank, products)
-    for (let s = 0; s < rank; s++) {
-      const factor = products[s] as number
-      for (let d = 0; d < width; d++)
-        values[start + d] = (values[start + d] as number) - factor * (values[s * width + d] as number)
-    }
+    arena.dots(direction, basis, 0, rank, factors)
+    for (let k = 0; k < rank; k++) factors[k] = -(factors[k] as number)
+    arena.addRows(direction, factors, basis, 0)
   }
-  let squares = 0
-  for (let d = start; d < start + width; d++) squares += (values[d] as number) ** 2
-  const scale = 1 / Math.sqrt(squares)
-  for (let d = start; d < start + width; d++) values[d] = (values[d] as number) * scale
+  scaleToUnit(direction)
 }

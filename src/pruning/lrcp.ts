@@ -1,6 +1,7 @@
 import { ArgumentError } from '../errors.js'
-import { rowMatrix } from '../numeric/row-matrix.js'
-import { centredRows, dominantSubspace, squaredResiduals } from '../numeric/subspace.js'
+import { withArena } from '../numeric/arena.js'
+import { floatsOfMatrix, loadRows } from '../numeric/rows.js'
+import { centreRows, dominantSubspace, floatsOfSubspace, squaredResiduals } from '../numeric/subspace.js'
 import { topSet } from '../numeric/top-k.js'
 import { checkInput } from './input.js'
 import { selectionOfIndices } from './selection.js'
@@ -27,10 +28,17 @@ export function lrcp(options: LrcpOptions = {}): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
-      const centred = centredRows(rowMatrix(input.features as ArrayLike<number>, numTokens))
+      const features = input.features as ArrayLike<number>
+      const size = features.length / numTokens
       // A subspace that holds every token leaves only rounding errors to rank by.
-      const usable = Math.min(rank, Math.floor(Math.min(numTokens, centred.width) / 2))
-      return selectionOfIndices(topSet(squaredResiduals(centred, dominantSubspace(centred, usable)), keep))
+      const usable = Math.min(rank, Math.floor(Math.min(numTokens, size) / 2))
+      const numFloats = floatsOfMatrix(features, numTokens) + floatsOfSubspace(size, usable) + usable
+      return withArena(numFloats, (arena) => {
+        const rows = loadRows(arena, features, numTokens)
+        centreRows(rows)
+        const background = dominantSubspace(arena, rows, size, usable)
+        return selectionOfIndices(topSet(squaredResiduals(arena, rows, background), keep))
+      })
     },
   }
 }

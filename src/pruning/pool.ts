@@ -1,4 +1,4 @@
-import { rowMatrix, type RowMatrix } from '../numeric/row-matrix.js'
+import { asFloat32 } from '../numeric/rows.js'
 import { checkInput } from './input.js'
 import type { PatchGrid, Pruner } from './types.js'
 
@@ -16,10 +16,11 @@ export function pool(): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
-      const features = rowMatrix(input.features as ArrayLike<number>, numTokens)
+      const features = asFloat32(input.features as ArrayLike<number>)
+      const width = features.length / numTokens
       const cells = gridCells(input.grid, keep)
-      const rows = new Float32Array(keep * features.width)
-      cells.forEach((cell, i) => addMean(rows, i * features.width, features, cell, input.grid.columns))
+      const rows = new Float32Array(keep * width)
+      cells.forEach((cell, i) => addMean(rows.subarray(i * width, (i + 1) * width), features, cell, input.grid.columns))
       const kept = Uint32Array.from(cells, (cell) => middle(cell, input.grid.columns))
       return { kept, roles: new Uint8Array(keep), rows }
     },
@@ -60,13 +61,13 @@ function middle({ top, bottom, left, right }: GridCell, columns: number): number
   return ((top + bottom - 1) >> 1) * columns + ((left + right - 1) >> 1)
 }
 
-function addMean(to: Float32Array, start: number, { values, width }: RowMatrix, cell: GridCell, columns: number): void {
+/** Writes the mean of the cell's rows to `mean`, which starts as zeros. */
+function addMean(mean: Float32Array, features: Float32Array, cell: GridCell, columns: number): void {
+  const width = mean.length
   const size = (cell.bottom - cell.top) * (cell.right - cell.left)
-  const sums = new Float64Array(width)
   for (let row = cell.top; row < cell.bottom; row++) {
     for (let from = (row * columns + cell.left) * width; from < (row * columns + cell.right) * width; from += width) {
-      for (let d = 0; d < width; d++) sums[d] = (sums[d] as number) + (values[from + d] as number)
+      for (let d = 0; d < width; d++) mean[d] = (mean[d] as number) + (features[from + d] as number) / size
     }
   }
-  for (let d = 0; d < width; d++) to[start + d] = (sums[d] as number) / size
 }

@@ -1,6 +1,7 @@
-import { indexOfLargest, raiseTo } from '../numeric/largest.js'
-import { unitRows } from '../numeric/row-matrix.js'
-import { similarities, type Similarities } from '../numeric/similarities.js'
+import { rowOf, withArena, type Arena, type Rows } from '../numeric/arena.js'
+import { lazyIndexOfLargest, raiseTo } from '../numeric/largest.js'
+import { floatsOfMatrix, loadUnitRows } from '../numeric/rows.js'
+import { allProducts, floatsOfVisit } from '../numeric/similarities.js'
 import { checkInput } from './input.js'
 import { selectionOfIndices } from './selection.js'
 import type { Pruner } from './types.js'
@@ -19,34 +20,50 @@ export function scope(): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
-      const unit = unitRows(input.features as ArrayLike<number>, numTokens)
-      return selectionOfIndices(coverGreedily(similarities(unit), input.clsScores as ArrayLike<number>, keep))
+      const features = input.features as ArrayLike<number>
+      const saliency = new Float64Array(input.clsScores as ArrayLike<number>)
+      return withArena(floatsOfMatrix(features, numTokens) + numTokens + floatsOfVisit(), (arena) => {
+        const unit = loadUnitRows(arena, features, numTokens)
+        return selectionOfIndices(coverGreedily(rowSource(arena, unit), saliency, keep))
+      })
     },
+  }
+}
+
+/** Similarities of one token with all, in a buffer that the next call may overwrite. */
+type RowSource = (i: number) => Float32Array
+
+function rowSource(arena: Arena, unit: Rows): RowSource {
+  const size = unit.numRows
+  if (size <= 4096) {
+    const all = allProducts(arena, unit)
+    return (i) => all.subarray(i * size, (i + 1) * size)
+  }
+  const out = arena.floats(size)
+  return (i) => {
+    arena.dots(rowOf(unit, i), unit, 0, size, out)
+    return out
   }
 }
 
 /**
  * Indices in the order of choice; of equal gains the lower index wins.
  *
- * Gains only shrink while tokens are chosen, so that last round's gain is an upper bound: a token is looked at again only
- * while its bound leads. The choice is the same, sum for sum, as when every gain is computed in every round.
+ * Gains only shrink while tokens are chosen, so a stale gain is an upper bound: a token is looked at again only while its
+ * bound leads.
  */
-export function coverGreedily(cosines: Similarities, saliency: ArrayLike<number>, keep: number): Uint32Array {
-  const covered = new Float32Array(cosines.size)
-  const bounds = new Float64Array(cosines.size).fill(Infinity)
+export function coverGreedily(similarities: RowSource, saliency: Float64Array, keep: number): Uint32Array {
+  const covered = new Float32Array(saliency.length)
+  const gains = new Float64Array(saliency.length).fill(Infinity)
   const order = new Uint32Array(keep)
-  const round = new Int32Array(cosines.size).fill(-1)
   for (let step = 0; step < keep; step++) {
-    let leader = indexOfLargest(bounds)
-    while (round[leader] !== step) {
-      bounds[leader] = (saliency[leader] as number) * coverageGain(cosines.row(leader), covered)
-      round[leader] = step
-      leader = indexOfLargest(bounds)
-    }
-    order[step] = leader
-    bounds[leader] = -Infinity
-    raiseTo(covered, cosines.row(leader))
-    releaseNegative(bounds, saliency)
+    const chosen = lazyIndexOfLargest(gains, (j) => {
+      gains[j] = (saliency[j] as number) * coverageGain(similarities(j), covered)
+    })
+    order[step] = chosen
+    gains[chosen] = -Infinity
+    raiseTo(covered, similarities(chosen))
+    releaseNegative(gains, saliency)
   }
   return order
 }
@@ -61,8 +78,8 @@ function coverageGain(row: Float32Array, covered: Float32Array): number {
 }
 
 /** The gain of a negative saliency grows towards 0 as coverage grows: 0 is then its only lasting bound. */
-function releaseNegative(bounds: Float64Array, saliency: ArrayLike<number>): void {
-  for (let i = 0; i < bounds.length; i++) {
-    if ((saliency[i] as number) < 0 && bounds[i] !== -Infinity) bounds[i] = 0
+function releaseNegative(gains: Float64Array, saliency: Float64Array): void {
+  for (let i = 0; i < gains.length; i++) {
+    if ((saliency[i] as number) < 0 && gains[i] !== -Infinity) gains[i] = 0
   }
 }

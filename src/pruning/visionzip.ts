@@ -1,11 +1,11 @@
 import { ArgumentError } from '../errors.js'
-import { dotProducts } from '../numeric/dot-products.js'
+import { rowOf, withArena } from '../numeric/arena.js'
 import { indexOfLargest } from '../numeric/largest.js'
 import { roundHalfToEven } from '../numeric/round.js'
-import { rowMatrix, unitRows, type RowMatrix } from '../numeric/row-matrix.js'
+import { asFloat32, floatsOfMatrix, gatherRows, loadUnitRows } from '../numeric/rows.js'
 import { topSet } from '../numeric/top-k.js'
 import { checkInput } from './input.js'
-import type { Pruner, TokenSelection } from './types.js'
+import type { Pruner } from './types.js'
 
 export interface VisionZipOptions {
   /** Share of the budget given to merged (contextual) tokens, 0 to 1. Default 10/64: the paper's 162 + 30, 108 + 20, 54 + 10. */
@@ -19,8 +19,8 @@ export interface VisionZipOptions {
  * spaced targets are kept and each other token joins the target with the most similar key; a contextual token is the target
  * plus the mean of those that joined it.
  *
- * The original merges before the projector; here the features at hand are merged. O(N C d) for C contextual tokens.
- * Original code: Apache-2.0.
+ * The original merges before the projector; here the features at hand are merged. O(N (C d + D)) for C contextual tokens,
+ * keys of width d and features of width D. Original code: Apache-2.0.
  */
 export function visionzip(options: VisionZipOptions = {}): Pruner {
   const { contextualRatio, order } = checkOptions(options)
@@ -34,10 +34,11 @@ export function visionzip(options: VisionZipOptions = {}): Pruner {
       const dominant = topSet(input.clsScores as ArrayLike<number>, keep - contextual)
       const rest = complement(dominant, numTokens)
       const targets = evenTargets(rest, contextual)
-      const features = rowMatrix(input.features as ArrayLike<number>, numTokens)
-      const keys = unitRows(input.keys as ArrayLike<number>, numTokens)
-      const merged = mergeIntoTargets(features, keys, rest, targets)
-      return gather(features, merged, dominant, targets, order)
+      const joins = joinTargets(input.keys as ArrayLike<number>, numTokens, rest, targets)
+      const kept = Uint32Array.from([...dominant, ...targets])
+      if (order === 'raster') kept.sort()
+      const rows = mergedRows(asFloat32(input.features as ArrayLike<number>), kept, joins)
+      return { kept, roles: new Uint8Array(keep), rows }
     },
   }
 }
@@ -61,55 +62,55 @@ export function evenTargets(rest: Uint32Array, count: number): Uint32Array {
   return rest.filter((_, place) => place % step === 0).slice(0, count)
 }
 
-/** `[C, D]`: each target plus the mean of the tokens whose key is most similar to its key (the first, of equals). */
-export function mergeIntoTargets(
-  features: RowMatrix,
-  keys: RowMatrix,
+/** `[N]` for each token the target that it joins, the one with the most similar key (the first, of equals); -1 for none. */
+export function joinTargets(
+  keys: ArrayLike<number>,
+  numTokens: number,
   rest: Uint32Array,
   targets: Uint32Array,
-): Float32Array {
-  const { values, width } = features
-  const targetKeys = gatherRows(keys, targets)
-  const sums = new Float64Array(targets.length * width)
-  const joined = new Uint32Array(targets.length)
-  const isTarget = new Set(targets)
-  const products = new Float32Array(targets.length)
-  for (const token of targets.length > 0 ? rest : []) {
-    if (isTarget.has(token)) continue
-    dotProducts(keys, token, targetKeys, 0, targets.length, products)
-    const target = indexOfLargest(products)
-    joined[target] = (joined[target] as number) + 1
-    for (let d = 0; d < width; d++)
-      sums[target * width + d] = (sums[target * width + d] as number) + (values[token * width + d] as number)
-  }
-  const merged = gatherRows(features, targets).values
-  for (let i = 0; i < merged.length; i++) {
-    merged[i] = (merged[i] as number) + (sums[i] as number) / Math.max(1, joined[Math.floor(i / width)] as number)
-  }
-  return merged
+): Int32Array {
+  const joins = new Int32Array(numTokens).fill(-1)
+  if (targets.length === 0) return joins
+  return withArena(2 * floatsOfMatrix(keys, numTokens) + targets.length, (arena) => {
+    const unit = loadUnitRows(arena, keys, numTokens)
+    const targetKeys = gatherRows(arena, unit, targets)
+    const products = arena.floats(targets.length)
+    for (const token of rest) {
+      arena.dots(rowOf(unit, token), targetKeys, 0, targets.length, products)
+      joins[token] = targets[indexOfLargest(products)] as number
+    }
+    for (const target of targets) joins[target] = -1
+    return joins
+  })
 }
 
-function gatherRows({ values, width }: RowMatrix, indices: Uint32Array): RowMatrix {
-  const rows = new Float32Array(indices.length * width)
-  indices.forEach((index, i) => rows.set(values.subarray(index * width, (index + 1) * width), i * width))
-  return { values: rows, numRows: indices.length, width }
+/** `[K, D]` the kept rows, each plus the mean of those that join it. */
+function mergedRows(features: Float32Array, kept: Uint32Array, joins: Int32Array): Float32Array {
+  const width = features.length / joins.length
+  const counts = new Uint32Array(joins.length)
+  for (const target of joins) if (target >= 0) counts[target] = (counts[target] as number) + 1
+  const places = new Int32Array(joins.length)
+  const rows = new Float32Array(kept.length * width)
+  kept.forEach((token, place) => {
+    places[token] = place
+    rows.set(features.subarray(token * width, (token + 1) * width), place * width)
+  })
+  for (let token = 0; token < joins.length; token++) {
+    const target = joins[token] as number
+    if (target >= 0)
+      addShare(rows, (places[target] as number) * width, features, token * width, width, counts[target] as number)
+  }
+  return rows
 }
 
-/** Dominant rows as they are and merged rows, in the asked order. */
-function gather(
-  features: RowMatrix,
-  merged: Float32Array,
-  dominant: Uint32Array,
-  targets: Uint32Array,
-  order: 'raster' | 'original',
-): TokenSelection {
-  const kept = Uint32Array.from([...dominant, ...targets])
-  if (order === 'raster') kept.sort()
-  const { width } = features
-  const rows = gatherRows(features, kept).values
-  const place = new Map(Array.from(kept, (token, i) => [token, i]))
-  targets.forEach((token, i) =>
-    rows.set(merged.subarray(i * width, (i + 1) * width), (place.get(token) as number) * width),
-  )
-  return { kept, roles: new Uint8Array(kept.length), rows }
+/** Adds a vector divided by the number of those that share. */
+function addShare(
+  to: Float32Array,
+  at: number,
+  from: Float32Array,
+  start: number,
+  width: number,
+  sharers: number,
+): void {
+  for (let d = 0; d < width; d++) to[at + d] = (to[at + d] as number) + (from[start + d] as number) / sharers
 }

@@ -1,6 +1,8 @@
 import { ArgumentError } from '../errors.js'
-import { unitRows } from '../numeric/row-matrix.js'
-import { similarities, type Similarities } from '../numeric/similarities.js'
+import { withArena, type Arena, type Rows } from '../numeric/arena.js'
+import { neighbours, floatsOfNeighbours } from '../numeric/neighbours.js'
+import { floatsOfMatrix, gatherRows, loadUnitRows } from '../numeric/rows.js'
+import { floatsOfVisit } from '../numeric/similarities.js'
 import { topK } from '../numeric/top-k.js'
 import { checkInput } from './input.js'
 import { selectionOfIndices } from './selection.js'
@@ -19,7 +21,7 @@ const DROPPED_PER_ROUND = 8
  * attention, duplicates are dropped until K stay. A round splits them into even and odd places and drops the 8 even ones
  * that are most similar to any odd one.
  *
- * O(N^2 D). Original code: Apache-2.0.
+ * O(N^2 D) time, O(N D) memory. Original code: Apache-2.0.
  */
 export function vispruner(options: VisPrunerOptions = {}): Pruner {
   const { importantRatio = 0.5 } = options
@@ -31,31 +33,44 @@ export function vispruner(options: VisPrunerOptions = {}): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
-      const ranked = [...topK(input.clsScores as ArrayLike<number>, numTokens)]
-      const important = ranked.splice(0, Math.floor(keep * importantRatio))
-      const cosines = similarities(unitRows(input.features as ArrayLike<number>, numTokens))
-      return selectionOfIndices([...important, ...dropDuplicates(ranked, keep - important.length, cosines)])
+      const features = input.features as ArrayLike<number>
+      const ranked = topK(input.clsScores as ArrayLike<number>, numTokens)
+      const important = Math.floor(keep * importantRatio)
+      const rest = ranked.subarray(important)
+      const numFloats = 2 * floatsOfMatrix(features, numTokens) + floatsOfNeighbours(numTokens) + floatsOfVisit()
+      const places = withArena(numFloats, (arena) => {
+        const unit = gatherRows(arena, loadUnitRows(arena, features, numTokens), rest)
+        return dropDuplicates(arena, unit, keep - important)
+      })
+      return selectionOfIndices([...ranked.subarray(0, important), ...places.map((place) => rest[place] as number)])
     },
   }
 }
 
-/** `keep` of the tokens, which are given in descending order of attention. */
-export function dropDuplicates(tokens: readonly number[], keep: number, cosines: Similarities): number[] {
-  let rest = [...tokens]
+/** The `keep` rows that stay; the rows are in descending order of attention. */
+export function dropDuplicates(arena: Arena, unit: Rows, keep: number): Uint32Array {
+  let rest = Uint32Array.from({ length: unit.numRows }, (_, i) => i)
+  if (rest.length === keep) return rest
+  const groups = new Uint8Array(unit.numRows)
+  const similar = neighbours(arena, unit, groups)
   while (rest.length > keep) {
-    const evens = rest.filter((_, place) => place % 2 === 0)
-    const odds = rest.filter((_, place) => place % 2 === 1)
-    const duplication = Float32Array.from(evens, (token) => largestOf(cosines.row(token), odds))
-    const dropped = Math.min(DROPPED_PER_ROUND, rest.length - keep)
+    const evens = everySecond(rest, 0)
+    const odds = everySecond(rest, 1)
+    groups.fill(GONE)
+    for (const row of evens) groups[row] = EVEN
+    for (const row of odds) groups[row] = ODD
+    const duplication = Float32Array.from(evens, (row) => similar.largest(row, ODD))
+    const order = topK(duplication, evens.length).subarray(Math.min(DROPPED_PER_ROUND, rest.length - keep))
     // The next round's places depend on this order: the even ones by descending similarity, then the odd ones.
-    const byDuplication = Array.from(topK(duplication, evens.length), (place) => evens[place] as number)
-    rest = [...byDuplication.slice(dropped), ...odds]
+    rest = Uint32Array.from([...order.map((place) => evens[place] as number), ...odds])
   }
   return rest
 }
 
-function largestOf(row: Float32Array, indices: readonly number[]): number {
-  let largest = -Infinity
-  for (const index of indices) if ((row[index] as number) > largest) largest = row[index] as number
-  return largest
+const GONE = 0
+const EVEN = 1
+const ODD = 2
+
+function everySecond(values: Uint32Array, first: number): Uint32Array {
+  return values.filter((_, place) => place % 2 === first)
 }
