@@ -20,7 +20,7 @@ export function largestOf(values: Float32Array, count: number): number {
 }
 
 /** Elementwise maximum in place: `values[i] = max(values[i], others[i])`. */
-export function raiseTo(values: Float32Array, others: Float32Array): void {
+export function raiseTo<T extends Float32Array | Uint16Array>(values: T, others: T): void {
   for (let i = 0; i < values.length; i++) {
     if ((others[i] as number) > (values[i] as number)) values[i] = others[i] as number
   }

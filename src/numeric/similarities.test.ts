@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { clusteredRows, rowsOf } from '../../test/random-input.js'
+import { clusteredRows, rowsOf, slowCosine } from '../../test/random-input.js'
 import { createArena } from './arena.js'
 import { neighbours } from './neighbours.js'
 import { seededRandom } from './random.js'
-import { loadRows } from './rows.js'
-import { allProducts, nearestOthers, visitPairs } from './similarities.js'
+import { loadRows, loadUnitRows } from './rows.js'
+import { fixedPointProducts, nearestOthers, positiveProducts, visitPairs } from './similarities.js'
 
 const dot = (a: number[], b: number[]) => a.reduce((sum, value, d) => sum + value * b[d]!, 0)
 
@@ -41,11 +41,6 @@ describe.each(shapes)('%i rows of width %i', (numRows, width) => {
     seen.forEach((row, i) => row.forEach((count, j) => expect(count).toBe(j >= i ? 1 : 0)))
   })
 
-  it('all products', () => {
-    const all = allProducts(...load())
-    slow.flat().forEach((product, at) => near(all[at], product))
-  })
-
   it('nearest others', () => {
     const nearest = nearestOthers(...load())
     slow.forEach((row, i) => {
@@ -70,5 +65,21 @@ describe.each(shapes)('%i rows of width %i', (numRows, width) => {
         }
       }
     }
+  })
+})
+
+it('positive products of unit rows, in float32 and in 16 bits', () => {
+  const values = clusteredRows(60, 21, seededRandom(3))
+  const arena = createArena(20_000)
+  const unit = loadUnitRows(arena, values, 60)
+  const floats = positiveProducts(arena, unit)
+  const fixed = fixedPointProducts(arena, unit)
+  expect(floats).toBeInstanceOf(Float32Array)
+  rowsOf(values, 60).forEach((a, i, all) => {
+    all.forEach((b, j) => {
+      const expected = Math.max(0, slowCosine(a, b))
+      expect(floats[i * 60 + j]).toBeCloseTo(expected, 6)
+      expect(Math.abs(fixed[i * 60 + j]! / 65_535 - expected)).toBeLessThan(1e-5)
+    })
   })
 })

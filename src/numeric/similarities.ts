@@ -43,13 +43,42 @@ export function nearestOthers(arena: Arena, rows: Rows): Float32Array {
   return nearest
 }
 
-/** `[N, N]` products of all pairs, row-major. */
-export function allProducts(arena: Arena, rows: Rows): Float32Array {
+/** Up to this many rows a matrix of all products is kept in float32 (64 MiB). */
+const MAX_FLOAT_ROWS = 4096
+
+/** `[N, N]` products of all pairs, row-major: float32, or 16-bit fixed point in steps of 1/65535. */
+export type Products = Float32Array | Uint16Array
+
+/**
+ * Products of all pairs of unit rows, negative ones as 0. Of more than 4096 rows they are rounded to 16 bits, so that 11,664
+ * take 272 MB; all values then have the same factor of 65535.
+ */
+export function positiveProducts(arena: Arena, rows: Rows): Products {
+  return rows.numRows <= MAX_FLOAT_ROWS ? floatProducts(arena, rows) : fixedPointProducts(arena, rows)
+}
+
+function floatProducts(arena: Arena, rows: Rows): Float32Array {
   const size = rows.numRows
   const all = new Float32Array(size * size)
   visitPairs(arena, rows, (i, from, products) => {
-    all.set(products, i * size + from)
-    for (let k = 0; k < products.length; k++) all[(from + k) * size + i] = products[k] as number
+    for (let k = 0; k < products.length; k++) {
+      const product = Math.max(0, products[k] as number)
+      all[i * size + from + k] = product
+      all[(from + k) * size + i] = product
+    }
+  })
+  return all
+}
+
+export function fixedPointProducts(arena: Arena, rows: Rows): Uint16Array {
+  const size = rows.numRows
+  const all = new Uint16Array(size * size)
+  visitPairs(arena, rows, (i, from, products) => {
+    for (let k = 0; k < products.length; k++) {
+      const product = Math.round(65_535 * Math.min(1, Math.max(0, products[k] as number)))
+      all[i * size + from + k] = product
+      all[(from + k) * size + i] = product
+    }
   })
   return all
 }

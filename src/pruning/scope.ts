@@ -1,7 +1,7 @@
-import { rowOf, withArena, type Arena, type Rows } from '../numeric/arena.js'
+import { withArena } from '../numeric/arena.js'
 import { lazyIndexOfLargest, raiseTo } from '../numeric/largest.js'
 import { floatsOfMatrix, loadUnitRows } from '../numeric/rows.js'
-import { allProducts, floatsOfVisit } from '../numeric/similarities.js'
+import { floatsOfVisit, positiveProducts, type Products } from '../numeric/similarities.js'
 import { checkInput } from './input.js'
 import { selectionOfIndices } from './selection.js'
 import type { Pruner } from './types.js'
@@ -11,7 +11,8 @@ import type { Pruner } from './types.js'
  * `gain(j) = clsScores[j] x sum over i of max(0, cos(i, j) - covered[i])`, where `covered[i]` is the largest similarity of
  * token i to the chosen ones, 0 before the first.
  *
- * O(N^2 D) for the similarities. Original code: no licence; this is written from the formula.
+ * O(N^2 D) time. Similarities are kept: 4 N^2 bytes, and 2 N^2 of more than 4096 tokens, in 16 bits. Original code: no licence;
+ * this is written from the formula.
  */
 export function scope(): Pruner {
   const needs = ['clsScores', 'features'] as const
@@ -22,27 +23,11 @@ export function scope(): Pruner {
       const { numTokens, keep } = checkInput(input, budget, needs)
       const features = input.features as ArrayLike<number>
       const saliency = new Float64Array(input.clsScores as ArrayLike<number>)
-      return withArena(floatsOfMatrix(features, numTokens) + numTokens + floatsOfVisit(), (arena) => {
+      return withArena(floatsOfMatrix(features, numTokens) + floatsOfVisit(), (arena) => {
         const unit = loadUnitRows(arena, features, numTokens)
-        return selectionOfIndices(coverGreedily(rowSource(arena, unit), saliency, keep))
+        return selectionOfIndices(coverGreedily(positiveProducts(arena, unit), saliency, keep))
       })
     },
-  }
-}
-
-/** Similarities of one token with all, in a buffer that the next call may overwrite. */
-type RowSource = (i: number) => Float32Array
-
-function rowSource(arena: Arena, unit: Rows): RowSource {
-  const size = unit.numRows
-  if (size <= 4096) {
-    const all = allProducts(arena, unit)
-    return (i) => all.subarray(i * size, (i + 1) * size)
-  }
-  const out = arena.floats(size)
-  return (i) => {
-    arena.dots(rowOf(unit, i), unit, 0, size, out)
-    return out
   }
 }
 
@@ -52,23 +37,25 @@ function rowSource(arena: Arena, unit: Rows): RowSource {
  * Gains only shrink while tokens are chosen, so a stale gain is an upper bound: a token is looked at again only while its
  * bound leads.
  */
-export function coverGreedily(similarities: RowSource, saliency: Float64Array, keep: number): Uint32Array {
-  const covered = new Float32Array(saliency.length)
-  const gains = new Float64Array(saliency.length).fill(Infinity)
+export function coverGreedily(similarities: Products, saliency: Float64Array, keep: number): Uint32Array {
+  const size = saliency.length
+  const rowOf = (i: number) => similarities.subarray(i * size, (i + 1) * size)
+  const covered = similarities.slice(0, size).fill(0)
+  const gains = new Float64Array(size).fill(Infinity)
   const order = new Uint32Array(keep)
   for (let step = 0; step < keep; step++) {
     const chosen = lazyIndexOfLargest(gains, (j) => {
-      gains[j] = (saliency[j] as number) * coverageGain(similarities(j), covered)
+      gains[j] = (saliency[j] as number) * coverageGain(rowOf(j), covered)
     })
     order[step] = chosen
     gains[chosen] = -Infinity
-    raiseTo(covered, similarities(chosen))
+    raiseTo(covered, rowOf(chosen))
     releaseNegative(gains, saliency)
   }
   return order
 }
 
-function coverageGain(row: Float32Array, covered: Float32Array): number {
+function coverageGain(row: Products, covered: Products): number {
   let gain = 0
   for (let i = 0; i < row.length; i++) {
     const more = (row[i] as number) - (covered[i] as number)
