@@ -5,7 +5,7 @@ import {
   type RawImage,
   type Tensor,
 } from '@huggingface/transformers'
-import { ArgumentError, ModelError } from '../errors.js'
+import { ArgumentError } from '../errors.js'
 import { adapterFor, type ModelConfig, type ModelInputs } from '../models/index.js'
 import type { PatchGrid, TokenSelection } from '../pruning/index.js'
 import type { PrunedModel } from './load-pruned.js'
@@ -122,9 +122,7 @@ async function prepareInputs(
   question: string,
 ): Promise<ModelInputs> {
   const adapter = adapterFor(config)
-  const imageProcessor = processor.image_processor
-  if (!imageProcessor) throw new ModelError('the model has no image processor; preprocessor_config.json may be missing')
-  const pixels = (await imageProcessor([...images])) as Partial<ModelInputs>
+  const pixels = await adapter.preprocess(processor, images)
   const grids = adapter.grids(config, pixels as ModelInputs)
   const placeholder = tokenizer.decode([adapter.imageTokenId(config)], { skip_special_tokens: false })
   let next = 0

@@ -4,7 +4,7 @@ import { scoresOf, tappedLayers, type TapScores } from '../models/index.js'
 import type { ModelInputs, OnnxSession, OrtTensor, VisionLanguageModel } from '../models/index.js'
 import type { PatchGrid } from '../pruning/index.js'
 
-/** The vision encoder's answer for one entry of `pixel_values` (one image). */
+/** The vision encoder's answer for one image, tile or frame. */
 export interface EncodedImage extends TapScores {
   readonly grid: PatchGrid
   /** Row-major `[N, D]`, after the projector. */
@@ -53,13 +53,14 @@ export async function encodeImages(
   const hiddenSize = features.dims.at(-1) as number
   const data = features.data as Float32Array
   let start = 0
-  const images = grids.map((grid, i) => {
-    const end = start + grid.rows * grid.columns * hiddenSize
-    const image = { grid, features: data.subarray(start, end), ...scoresOf(outputs, taps, i) }
+  const images = grids.map((grid) => {
+    const end = start + grid.rows * grid.columns
+    const rows = data.subarray(start * hiddenSize, end * hiddenSize)
+    const image = { grid, features: rows, ...scoresOf(outputs, taps, start, end) }
     start = end
     return image
   })
-  if (start !== data.length) {
+  if (start * hiddenSize !== data.length) {
     const expected = grids.map(({ rows, columns }) => `${rows} x ${columns}`).join(' + ')
     throw new ModelError(
       `the vision encoder returned features [${features.dims.join(', ')}], expected ${expected} visual tokens`,

@@ -44,7 +44,7 @@ async function imageForward(
   const allGrids = adapter.grids(model.config, inputs)
   const { skip, places } = placeImages(positions, allGrids)
   const grids = allGrids.slice(skip)
-  const newest = skip > 0 ? adapter.dropImages(inputs, skip) : inputs
+  const newest = skip > 0 ? adapter.dropGrids(model.config, inputs, skip) : inputs
   const visualTokens = grids.reduce((sum, { rows, columns }) => sum + rows * columns, 0)
 
   const encoded = await timed(plan, 'encode', visualTokens, () => encodeImages(model, newest, grids)) // [I, N, D] + scores [I, N]
@@ -54,7 +54,8 @@ async function imageForward(
   announce(plan, grids, selections)
 
   const kept = keptPlaceholders(positions.length, places, selections)
-  const prompt = shortenPrompt(inputs.input_ids, givenMask(inputs), positions, kept) // [B, T'] with T' = T - N + K
+  const positionIds = adapter.positions?.(model, inputs)
+  const prompt = shortenPrompt(inputs.input_ids, givenMask(inputs), positions, kept, positionIds) // [B, T'], T' = T - N + K
   const features = gatherKept(encoded.images, selections, encoded.hiddenSize) // [K1 + K2 + ..., D]
   return await timed(plan, 'prefill', prompt.input_ids.dims[1] as number, async () => {
     const text = await model.encode_text({ input_ids: prompt.input_ids })
@@ -69,8 +70,12 @@ async function textForward(forward: Forward, inputs: ModelInputs, plan: PruningP
   const { past_key_values, input_ids } = inputs
   const length = input_ids.dims[1] as number
   return await timed(plan, length === 1 ? 'decode' : 'prefill', length, async () => {
-    if (!isVirtual(past_key_values)) return await forward(inputs)
-    return await decode(forward, inputs, { input_ids, attention_mask: lastColumns(givenMask(inputs), length) })
+    // The library rebuilds masks, and Qwen-VL throws, when an image of an earlier turn comes along.
+    if (!isVirtual(past_key_values)) return await forward(withoutImages(inputs))
+    const tokens = { input_ids, attention_mask: lastColumns(givenMask(inputs), length) }
+    // Positions are given where kept tokens keep theirs; others are counted along the mask.
+    const { position_ids } = inputs
+    return await decode(forward, inputs, position_ids?.dims.length === 3 ? { ...tokens, position_ids } : tokens)
   })
 }
 
@@ -83,16 +88,20 @@ async function textForward(forward: Forward, inputs: ModelInputs, plan: PruningP
 async function decode(
   forward: Forward,
   inputs: ModelInputs,
-  tokens: { input_ids: Tensor; attention_mask: Tensor; inputs_embeds?: Tensor },
+  tokens: { input_ids: Tensor; attention_mask: Tensor; position_ids?: Tensor; inputs_embeds?: Tensor },
 ): Promise<ModelOutputs> {
-  // Positions are compact: the model counts them along the mask it gets here.
-  const { pixel_values: _pixels, position_ids: _positions, past_key_values: cache, ...rest } = inputs
+  const { position_ids: _unpruned, past_key_values: cache, ...rest } = withoutImages(inputs)
   const removed = (inputs.input_ids.dims[1] as number) - (tokens.input_ids.dims[1] as number)
   const attention_mask = maskWithCache(cache, givenMask(inputs), tokens.attention_mask, removed)
   const outputs = await forward({ ...rest, ...tokens, attention_mask, ...(cache && { past_key_values: cache }) })
   // A single token adds nothing that the cache does not know: later positions count as attended.
   if (cache && (tokens.input_ids.dims[1] as number) > 1) recordRemoved(cache as DynamicCache, removed, attention_mask)
   return outputs
+}
+
+function withoutImages(inputs: ModelInputs): ModelInputs {
+  const { pixel_values: _pixels, ...rest } = inputs
+  return rest as ModelInputs
 }
 
 /** Adds each image's similarity to the question of its row, when the method reads it (SPEC 3). */

@@ -7,6 +7,8 @@ export interface ShortenedPrompt {
   readonly input_ids: Tensor
   /** int64 `[B, T']`. */
   readonly attention_mask: Tensor
+  /** int64 `[3, B, T']`, of models whose kept tokens keep their positions. */
+  readonly position_ids?: Tensor
 }
 
 /** Positions of the image placeholder in each row of `input_ids` `[B, T]`. */
@@ -26,12 +28,14 @@ export function imagePositions(input_ids: Tensor, imageTokenId: number): number[
  *
  * @param positions Per row where placeholders stand.
  * @param kept Per row which of them stay: ascending indices into `positions[row]`.
+ * @param position_ids int64 `[3, B, T]` of models whose kept tokens keep their positions.
  */
 export function shortenPrompt(
   input_ids: Tensor,
   attention_mask: Tensor,
   positions: readonly number[][],
   kept: readonly number[][],
+  position_ids?: Tensor,
 ): ShortenedPrompt {
   const [batch, length] = input_ids.dims as [number, number]
   if (attention_mask.dims[0] !== batch || (attention_mask.dims[1] ?? 0) < length) {
@@ -41,19 +45,21 @@ export function shortenPrompt(
   }
   const stay = positions.map((places, row) => positionsThatStay(length, places, kept[row] as number[]))
   const longest = Math.max(...stay.map((row) => row.length))
-  const shorter = (source: Tensor) => {
-    const width = source.dims[1] as number
-    const target = new BigInt64Array(batch * longest)
-    stay.forEach((row, r) => {
-      const start = (r + 1) * longest - row.length
+  const shorter = (source: Tensor, axes = 1) => {
+    const width = source.dims.at(-1) as number
+    const target = new BigInt64Array(axes * batch * longest)
+    for (let line = 0; line < axes * batch; line++) {
+      const row = stay[line % batch] as number[]
+      const start = (line + 1) * longest - row.length
       row.forEach((position, i) => {
         // A mask that also covers cached tokens is longer: its last `length` columns belong to these ids.
-        target[start + i] = (source.data as BigInt64Array)[r * width + width - length + position] as bigint
+        target[start + i] = (source.data as BigInt64Array)[line * width + width - length + position] as bigint
       })
-    })
-    return new Tensor('int64', target, [batch, longest])
+    }
+    return new Tensor('int64', target, [...source.dims.slice(0, -1), longest])
   }
-  return { input_ids: shorter(input_ids), attention_mask: shorter(attention_mask) }
+  const prompt = { input_ids: shorter(input_ids), attention_mask: shorter(attention_mask) }
+  return position_ids ? { ...prompt, position_ids: shorter(position_ids, position_ids.dims[0]) } : prompt
 }
 
 function positionsThatStay(length: number, placeholders: readonly number[], kept: readonly number[]): number[] {

@@ -1,4 +1,3 @@
-import { Tensor } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
 import {
   adapterFor,
@@ -9,7 +8,6 @@ import {
   readModelFile,
   tappedLayers,
   tapsFor,
-  type ModelInputs,
   type ModelSource,
   type OnnxSession,
   type VisionLanguageModel,
@@ -53,13 +51,10 @@ export async function tapModel<Model>(model: Model, modelId: string, options: Ta
 /** One run on a black image: refuses the model when attention does not sum to 1 (SPEC 1), and warms the session up. */
 async function proveTaps(model: VisionLanguageModel): Promise<void> {
   const encoder = model.sessions['vision_encoder'] as OnnxSession
-  const shape = encoder.inputMetadata?.find(({ name }) => name === 'pixel_values')?.shape ?? []
-  const side = Number(model.config.vision_config?.['image_size'])
-  const dims = [1, 3, ...[2, 3].map((axis) => (typeof shape[axis] === 'number' ? shape[axis] : side))]
-  const pixels = new Float32Array(dims.reduce((size, dim) => size * dim, 1))
-  const inputs = { pixel_values: new Tensor('float32', pixels, dims) } as unknown as ModelInputs
+  const adapter = adapterFor(model.config)
+  const inputs = adapter.blankImage(model.config, encoder)
   const { outputs } = await runEncoder(model, inputs)
-  const [grid] = adapterFor(model.config).grids(model.config, inputs)
+  const [grid] = adapter.grids(model.config, inputs)
   const taps = tappedLayers(encoder)
-  if (taps) checkTaps(outputs, taps, grid as PatchGrid)
+  if (taps) checkTaps(outputs, taps, grid as PatchGrid, adapter.patchesPerToken(model.config))
 }

@@ -32,7 +32,10 @@ export function withPruning<Model>(model: Model, options: PruningOptions = {}): 
   // The cache must be ours from the first token on, because it has to report the unpruned length.
   overrideOn(target, 'prepare_inputs_for_generation', (ids: bigint[][], inputs: ModelInputs, config: unknown) => {
     inputs.past_key_values ??= new DynamicCache()
-    return prepare(ids, inputs, config)
+    const { pixel_values } = inputs
+    const prepared = prepare(ids, inputs, config)
+    // Qwen-VL drops the images of every prompt that comes with a cache, also those of a new turn.
+    return Object.assign(prepared, pixel_values && { pixel_values })
   })
   target.forward_params.push(CALL_OPTIONS)
   return model

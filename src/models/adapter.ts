@@ -1,5 +1,6 @@
+import type { Processor, RawImage, Tensor } from '@huggingface/transformers'
 import type { PatchGrid } from '../pruning/index.js'
-import type { ModelConfig, ModelInputs } from './transformers.js'
+import type { ModelConfig, ModelInputs, OnnxSession, VisionLanguageModel } from './transformers.js'
 
 /** Every fact that pruning needs to know of one family of models. CONTRIBUTING.md says how to add one. */
 export interface ModelAdapter {
@@ -8,8 +9,19 @@ export interface ModelAdapter {
   readonly modelTypes: readonly string[]
   /** Id of the placeholder that stands for one visual token in the prompt. */
   imageTokenId(config: ModelConfig): number
-  /** Patch grid of the visual tokens of each entry of `pixel_values`, before the encoder has run. */
+  /** Patches that one visual token is made of: 1, or 4 for a 2 x 2 merge. */
+  patchesPerToken(config: ModelConfig): number
+  /** The image processor's outputs for these images, one after the other. */
+  preprocess(processor: Processor, images: readonly RawImage[]): Promise<Partial<ModelInputs>>
+  /** Patch grid of each image, tile or frame, in the order of the encoder's features and before it has run. */
   grids(config: ModelConfig, inputs: ModelInputs): PatchGrid[]
-  /** The same inputs without the first `count` entries of `pixel_values`. */
-  dropImages(inputs: ModelInputs, count: number): ModelInputs
+  /** The same inputs without the first `count` grids. */
+  dropGrids(config: ModelConfig, inputs: ModelInputs, count: number): ModelInputs
+  /** The smallest valid input of the vision encoder: one black image. */
+  blankImage(config: ModelConfig, encoder: OnnxSession): ModelInputs
+  /**
+   * Positions of the unpruned prompt, int64 `[3, B, T]`, of models whose kept tokens keep theirs (M-RoPE); absent where
+   * positions are compact and the model counts them itself (SPEC 4).
+   */
+  positions?(model: VisionLanguageModel, inputs: ModelInputs): Tensor
 }

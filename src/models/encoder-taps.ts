@@ -52,37 +52,48 @@ export function tappedLayers(session: OnnxSession): TappedLayers | undefined {
 export type TapScores = Pick<PruneInput, 'objectScores' | 'deepScores' | 'clsScores' | 'keys'>
 
 /**
- * Scores of entry `index` from an encoder's raw outputs; empty for an encoder without taps. Where it has no CLS token, the
- * deep scores stand in for the attention of CLS.
+ * Scores of the visual tokens from `start` to `end`, counted over all images, from an encoder's raw outputs; empty for an
+ * encoder without taps. Where it has no CLS token, the deep scores stand in for the attention of CLS.
  */
-export function scoresOf(outputs: Record<string, OrtTensor>, taps: TappedLayers | undefined, index: number): TapScores {
+export function scoresOf(
+  outputs: Record<string, OrtTensor>,
+  taps: TappedLayers | undefined,
+  start: number,
+  end: number,
+): TapScores {
   if (!taps) return {}
-  const deepScores = entryOf(outputs, RECEIVED + taps.deep, index)
-  const scores = {
-    objectScores: entryOf(outputs, RECEIVED + taps.object, index),
-    deepScores,
-    clsScores: outputs[CLS + taps.deep] ? entryOf(outputs, CLS + taps.deep, index) : deepScores,
-  }
-  return outputs[KEYS + taps.deep] ? { ...scores, keys: entryOf(outputs, KEYS + taps.deep, index) } : scores
+  const deepScores = scoresIn(outputs, RECEIVED + taps.deep).subarray(start, end)
+  const clsScores = outputs[CLS + taps.deep] ? scoresIn(outputs, CLS + taps.deep).subarray(start, end) : deepScores
+  const objectScores = scoresIn(outputs, RECEIVED + taps.object).subarray(start, end)
+  const keys = outputs[KEYS + taps.deep]
+  if (!keys) return { objectScores, deepScores, clsScores }
+  const width = keys.dims.at(-1) as number
+  const rows = scoresIn(outputs, KEYS + taps.deep).subarray(start * width, end * width)
+  return { objectScores, deepScores, clsScores, keys: rows }
 }
 
-/** Entry `index` of an output whose first axis is the batch. */
-function entryOf(outputs: Record<string, OrtTensor>, name: string, index: number): Float32Array {
+/** Tokens of all images one after the other, whether the encoder has a batch axis (`[B, N]`) or packs them (`[N]`). */
+function scoresIn(outputs: Record<string, OrtTensor>, name: string): Float32Array {
   const output = outputs[name]
   if (!output) throw new ModelError(`the vision encoder did not return ${name}`)
-  const length = output.dims.slice(1).reduce((size, dim) => size * dim, 1)
-  return (output.data as Float32Array).subarray(index * length, (index + 1) * length)
+  return output.data as Float32Array
 }
 
 /**
  * The cheapest proof that the taps sit where they should (SPEC 1): the attention received by all tokens, CLS included,
  * sums to 1, and there is one score a visual token.
  *
+ * @param grid Patch grid of the one image that the outputs belong to.
  * @throws ModelError when it does not.
  */
-export function checkTaps(outputs: Record<string, OrtTensor>, taps: TappedLayers, grid: PatchGrid): void {
-  checkReceivedAttention(outputs)
-  const { length } = entryOf(outputs, RECEIVED + taps.deep, 0)
+export function checkTaps(
+  outputs: Record<string, OrtTensor>,
+  taps: TappedLayers,
+  grid: PatchGrid,
+  patchesPerToken: number,
+): void {
+  checkReceivedAttention(outputs, patchesPerToken)
+  const { length } = scoresIn(outputs, RECEIVED + taps.deep)
   if (length === grid.rows * grid.columns) return
   throw new ModelError(
     `layer ${taps.deep} has ${length} attention scores, expected one for each of ${grid.rows} x ${grid.columns} visual tokens`,

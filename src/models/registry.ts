@@ -1,9 +1,10 @@
 import { ModelError } from '../errors.js'
 import type { ModelAdapter } from './adapter.js'
 import { llava } from './llava.js'
+import { qwenVl } from './qwen-vl.js'
 import type { ModelConfig } from './transformers.js'
 
-const adapters: readonly ModelAdapter[] = [llava]
+const adapters: readonly ModelAdapter[] = [llava, qwenVl]
 
 /** Why a known architecture cannot be pruned behind its encoder, by model_type. */
 const refusals: Readonly<Record<string, string>> = {
