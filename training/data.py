@@ -55,7 +55,7 @@ def make_batch(seed: int, rank: int, step: int, plan: Plan) -> dict[str, torch.T
     side = plan.size // PATCH
     scenes, origins, rows = [], [], []
     while len(scenes) < plan.images:
-        scene = make_scene(rng, plan.size)
+        scene = make_scene(rng, plan.size, dense=plan.stage == 'vision')
         if not scene.items:
             continue
         origin = rng.integers(0, FRAME - side + 1, 2)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from data import FRAME, PREFIX
-from scenes import CHARACTERS, COLOUR_NAMES, PATCH, SHAPES
+from scenes import CHARACTERS, COLOUR_NAMES, PATCH, SHAPES, make_scene
 from tokens import BOS, EOS, IMAGE, PAD, VOCABULARY_SLOTS
 
 WIDTHS = {  # vision width, MLP, heads, layers; language width, MLP, heads, layers
@@ -30,7 +33,7 @@ def build_model(preset: str, attention: str = 'sdpa') -> LlavaForConditionalGene
     config._attn_implementation = attention
     model = LlavaForConditionalGeneration(config)
     model.generation_config.update(bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, do_sample=False, max_new_tokens=40)
-    start_positions(vision_transformer(model))
+    start_vision(vision_transformer(model))
     return model
 
 
@@ -39,15 +42,65 @@ def vision_transformer(model: LlavaForConditionalGeneration) -> nn.Module:
     return getattr(tower, 'vision_model', tower)
 
 
-def start_positions(tower: nn.Module) -> None:
-    """2-D sine and cosine instead of noise: neighbours are then neighbours from the first step."""
-    weight = tower.embeddings.position_embedding.weight
-    quarter = weight.shape[1] // 4
-    frequency = 1.0 / 40 ** (torch.arange(quarter) / quarter)
+OFFSETS = ([(0, 1), (0, -1), (1, 0), (-1, 0)], [(1, 1), (1, -1), (-1, 1), (-1, -1)])  # (columns, rows) a head looks aside
+LOCAL_LAYERS = 8
+
+
+@torch.no_grad()
+def start_vision(tower: nn.Module, seed: int = 0) -> None:
+    """Start the tower as a small convolutional network; only the start is special, every weight is trained.
+
+    Half of the width carries the position as sines and cosines, the other half the leading principal components of patches. In the
+    first layers each head looks at the neighbour in one direction: with sines and cosines, a shift is a rotation. From the usual start
+    attention first has to find the neighbours, which takes longer than the rest of a CPU run.
+    """
+    half = tower.embeddings.position_embedding.weight.shape[1] // 2
+    count = half // 4
+    frequency = 0.08 * (2.8 / 0.08) ** (torch.arange(count) / (count - 1))
     rows, columns = torch.meshgrid(torch.arange(FRAME), torch.arange(FRAME), indexing='ij')
-    parts = [f(axis.reshape(-1, 1) * frequency) for axis in (rows, columns) for f in (torch.sin, torch.cos)]
-    with torch.no_grad():
-        weight[1:] = torch.cat(parts, 1) * 0.3
+
+    def waves(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:  # [n, half]: sines and cosines of x, then of y
+        return torch.cat([f(axis.reshape(-1, 1) * frequency) for axis in (x, y) for f in (torch.sin, torch.cos)], 1)
+
+    tower.embeddings.position_embedding.weight.zero_()
+    tower.embeddings.position_embedding.weight[1:, :half] = waves(columns, rows) * 1.4
+    tower.embeddings.patch_embedding.weight.zero_()
+    tower.embeddings.patch_embedding.weight[half:] = 0.7 * principal_filters(half, seed)
+    for index, layer in enumerate(tower.encoder.layers):
+        attention = layer.self_attn
+        nn.init.orthogonal_(attention.v_proj.weight)
+        nn.init.orthogonal_(attention.out_proj.weight, 0.4)
+        for writer in (attention.out_proj, layer.mlp.fc2):  # the position stays readable in deeper layers
+            writer.weight[:half] *= 0.2
+        if index >= LOCAL_LAYERS:
+            continue
+        pairs = attention.head_dim // 4  # sine and cosine of the highest frequencies, of both axes, fill a head
+        for weight in (attention.q_proj.weight, attention.k_proj.weight):
+            weight.mul_(0.2)
+        for head in range(attention.num_heads):
+            offset = OFFSETS[index % 2][head % 4]
+            for axis in range(2):
+                for pair in range(pairs):
+                    wave = count - pairs + pair
+                    row = head * attention.head_dim + (axis * pairs + pair) * 2
+                    sine, cosine = axis * 2 * count + wave, axis * 2 * count + count + wave
+                    turn = float(frequency[wave]) * offset[axis]
+                    c, s = math.cos(turn), math.sin(turn)
+                    attention.q_proj.weight[row:row + 2, [sine, cosine]] += 1.4 * torch.tensor([[c, s], [-s, c]])
+                    attention.k_proj.weight[row:row + 2, [sine, cosine]] += 1.4 * torch.eye(2)
+
+
+def principal_filters(count: int, seed: int) -> torch.Tensor:
+    """[count, 3, PATCH, PATCH]: leading principal components of patches of scenes, each with unit variance."""
+    rng = np.random.default_rng(seed)
+    images = torch.from_numpy(np.stack([make_scene(rng, 160).pixels for _ in range(120)])).float()
+    side = 160 // PATCH
+    patches = images.reshape(-1, side, PATCH, side, PATCH, 3).permute(0, 1, 3, 5, 2, 4).reshape(-1, 3 * PATCH * PATCH)
+    patches = (patches / 255 - 0.5) / 0.25
+    patches = patches - patches.mean(0)
+    values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    filters = vectors.flip(1)[:, :count] / (values.flip(0)[:count] + 1e-2).sqrt()
+    return filters.T.reshape(count, 3, PATCH, PATCH)
 
 
 class Heads(nn.Module):
@@ -119,7 +172,7 @@ def packed_mask(blocks: torch.Tensor, prefix: int, dtype: torch.dtype) -> torch.
     whole = torch.cat([blocks.new_full((batch, prefix), -2), blocks], 1)
     same = (whole[:, :, None] == whole[:, None, :]) | (whole[:, None, :] == -2)
     causal = torch.ones(prefix + text, prefix + text, dtype=torch.bool, device=blocks.device).tril()
-    return torch.zeros(1, dtype=dtype, device=blocks.device).masked_fill(~(same & causal), torch.finfo(dtype).min)[:, None]
+    return torch.zeros(1, dtype=dtype, device=blocks.device).masked_fill(~(same & causal), -1e9)[:, None]
 
 
 def language_losses(model, heads: Heads, batch, hidden) -> tuple[dict[str, torch.Tensor], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 
@@ -25,6 +26,20 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, params, lr: float, momentum: float = 0.95, weight_decay: float = 0.02):
         super().__init__(params, {'lr': lr, 'momentum': momentum, 'weight_decay': weight_decay})
 
+    @staticmethod
+    def orthogonalize_shared(stack: torch.Tensor) -> torch.Tensor:
+        """Each process does its share of the stack; the iteration is a fifth of a step on a CPU."""
+        if not dist.is_initialized():
+            return orthogonalize(stack)
+        world, rank = dist.get_world_size(), dist.get_rank()
+        share = -(-len(stack) // world)
+        mine = torch.zeros(share, *stack.shape[1:])
+        part = stack[rank * share:(rank + 1) * share]
+        mine[:len(part)] = orthogonalize(part)
+        parts = [torch.empty_like(mine) for _ in range(world)]
+        dist.all_gather(parts, mine)
+        return torch.cat(parts)[:len(stack)]
+
     @torch.no_grad()
     def step(self, closure=None):
         for group in self.param_groups:
@@ -39,7 +54,7 @@ class Muon(torch.optim.Optimizer):
                     buffer.lerp_(p.grad, 1 - group['momentum'])
                     updates.append(p.grad.lerp(buffer, group['momentum']))
                 scale = max(1.0, shape[0] / shape[1]) ** 0.5
-                for p, update in zip(params, orthogonalize(torch.stack(updates))):
+                for p, update in zip(params, self.orthogonalize_shared(torch.stack(updates))):
                     p.mul_(1 - group['lr'] * group['weight_decay'])
                     p.add_(update.to(p.dtype), alpha=-group['lr'] * scale)
 

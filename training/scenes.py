@@ -230,8 +230,9 @@ def choose_look(rng, items: list[Item], under: np.ndarray) -> tuple[str, str]:
     return shape, colour
 
 
-def make_scene(rng: np.random.Generator, size: int = 320, split: str = 'train', background: str | None = None) -> Scene:
-    """Draw one scene. size: side in pixels, a multiple of PATCH; split: which photographs may be used."""
+def make_scene(rng: np.random.Generator, size: int = 320, split: str = 'train', background: str | None = None, dense: bool = False) -> Scene:
+    """Draw one scene. size: side in pixels, a multiple of PATCH; split: which photographs may be used; dense: as many objects as
+    fit, up to eight (for the vision stage, which learns from every object)."""
     pixels, background = draw_background(rng, size, split, background)
     pixels = np.clip(pixels, 0, 255)
     labels = np.zeros((size, size), np.uint8)
@@ -240,7 +241,7 @@ def make_scene(rng: np.random.Generator, size: int = 320, split: str = 'train', 
     items: list[Item] = []
     sign = draw_sign(rng, pixels, labels, characters, boxes) if rng.random() < 0.5 else None
     # The number of objects hardly depends on the size, so that it cannot be guessed from the number of tokens.
-    wanted = int(rng.integers(1, 5 if size < 200 else 7))
+    wanted = 8 if dense else int(rng.integers(1, 5 if size < 200 else 7))
     crowded = wanted * (320 / size) ** 2 > 6
     for index in range(wanted):
         small = rng.uniform(14, 21) if crowded else rng.uniform(15, 24)
