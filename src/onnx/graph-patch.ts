@@ -1,9 +1,18 @@
 import { ModelError } from '../errors.js'
-import { quote, type OnnxModel, type OnnxNode } from './model-reader.js'
-import { concatBytes, encodeVarint, WireWriter } from './wire.js'
+import { quote, type OnnxModel, type OnnxNode, type Span } from './model-reader.js'
+import { concatBytes, encodeVarint, WireReader, WireWriter } from './wire.js'
 
 /** TensorProto.DataType numbers that patches use. */
-export const dataTypes = { float: 1, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 } as const
+export const dataTypes = {
+  float: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  double: 11,
+  bfloat16: 16,
+} as const
 
 /** Attributes of a new node: whole numbers become ints; use {@link floatValue} for a float. */
 export type AttributeInput = number | readonly number[] | { readonly float: number } | { readonly graph: Uint8Array }
@@ -15,6 +24,8 @@ export class GraphPatch {
   private sink = this.additions
   private readonly names = new Set<string>()
   private readonly prefix: string
+  private readonly replacements: { span: Span; bytes: Uint8Array }[] = []
+  private insertAt: number | undefined
   private counter = 0
 
   constructor(readonly model: OnnxModel) {
@@ -32,13 +43,30 @@ export class GraphPatch {
     return this.nodeWithOutputs(opType, inputs, attributes, [this.newName(opType)])[0] ?? ''
   }
 
+  /** Appends a node with several outputs and returns their names. */
+  nodes(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Record<string, AttributeInput>,
+    count: number,
+  ): readonly string[] {
+    return this.nodeWithOutputs(
+      opType,
+      inputs,
+      attributes,
+      Array.from({ length: count }, () => this.newName(opType)),
+    )
+  }
+
   nodeWithOutputs(
     opType: string,
     inputs: readonly string[],
     attributes: Record<string, AttributeInput>,
     outputs: readonly string[],
   ): readonly string[] {
-    this.sink.bytes(1, encodeNode(opType, inputs, attributes, outputs))
+    const [first = ''] = outputs
+    const name = first.startsWith(this.prefix) ? first : this.prefix + first
+    this.sink.bytes(1, encodeNode(opType, inputs, attributes, outputs, name))
     return outputs
   }
 
@@ -70,6 +98,17 @@ export class GraphPatch {
     const list = typeof values === 'number' ? [values] : values
     const raw = new BigInt64Array(list.map((value) => BigInt(value)))
     return this.constant(dataTypes.int64, dims, new Uint8Array(raw.buffer))
+  }
+
+  /** An int64 constant matrix, row by row. */
+  integerMatrix(columns: number, values: readonly number[]): string {
+    const raw = new BigInt64Array(values.map((value) => BigInt(value)))
+    return this.constant(dataTypes.int64, [values.length / columns, columns], new Uint8Array(raw.buffer))
+  }
+
+  /** A float64 scalar. */
+  double(value: number): string {
+    return this.constant(dataTypes.double, [], new Uint8Array(Float64Array.of(value).buffer))
   }
 
   /** A float32 constant: a vector, or a scalar when a number is given. */
@@ -116,17 +155,56 @@ export class GraphPatch {
     return { graph: body.finish() }
   }
 
+  /**
+   * Gives a value another name where it is made, and where the given nodes read it; the old name is then free for a new
+   * value that all other readers get. Returns the new name.
+   */
+  rename(value: string, maker: OnnxNode, readers: readonly OnnxNode[] = []): string {
+    const renamed = this.newName('original')
+    this.replace(maker.span, renameInNode(this.model, maker, 2, value, renamed))
+    for (const node of readers) this.replace(node.span, renameInNode(this.model, node, 1, value, renamed))
+    return renamed
+  }
+
+  /** Replaces a whole field of the graph (a node, an input or output) by another, or drops it. */
+  replace(span: Span, bytes: Uint8Array): void {
+    this.replacements.push({ span, bytes })
+  }
+
+  /** New nodes go behind this one, so that the nodes stay sorted when old ones read them. */
+  insertBehind(node: OnnxNode): void {
+    this.insertAt = node.span.stop
+  }
+
   /** The whole model with the additions at the end of its graph: one copy, one changed length. */
   apply(): Uint8Array {
     const { bytes, graphSpan } = this.model
-    const added = this.additions.finish()
+    if (this.model.graphCount > 1 && (this.replacements.length > 0 || this.insertAt !== undefined)) {
+      throw new ModelError('the file spreads its graph over several fields; save it again with an ONNX tool')
+    }
+    const graph = this.graphParts()
     return concatBytes([
       bytes.subarray(0, graphSpan.lengthStart),
-      encodeVarint(graphSpan.stop - graphSpan.start + added.length),
-      bytes.subarray(graphSpan.start, graphSpan.stop),
-      added,
+      encodeVarint(graph.reduce((sum, part) => sum + part.length, 0)),
+      ...graph,
       bytes.subarray(graphSpan.stop),
     ])
+  }
+
+  /** The graph's payload: stretches of the old bytes, with replacements and additions between them. */
+  private graphParts(): Uint8Array[] {
+    const { bytes, graphSpan } = this.model
+    const at = this.insertAt ?? graphSpan.stop
+    const edits = [...this.replacements, { span: { start: at, stop: at }, bytes: this.additions.finish() }]
+    const parts: Uint8Array[] = []
+    let position = graphSpan.start
+    for (const { span, bytes: added } of edits.sort(
+      (a, b) => a.span.start - b.span.start || a.span.stop - b.span.stop,
+    )) {
+      parts.push(bytes.subarray(position, span.start), added)
+      position = span.stop
+    }
+    return [...parts, bytes.subarray(position, graphSpan.stop)]
   }
 
   private constant(dataType: number, dims: readonly number[], raw: Uint8Array): string {
@@ -140,6 +218,19 @@ export class GraphPatch {
     })
     return name
   }
+}
+
+/** A node's bytes with an input (field 1) or an output (field 2) renamed; everything else is copied. */
+function renameInNode(model: OnnxModel, node: OnnxNode, field: 1 | 2, from: string, to: string): Uint8Array {
+  const outer = new WireReader(model.bytes, node.span.start, node.span.stop)
+  outer.next()
+  const copy = new WireWriter()
+  const reader = outer.message()
+  while (reader.next()) {
+    if (reader.field === field && reader.text() === from) copy.text(field, to)
+    else copy.raw(model.bytes.subarray(reader.tagStart, reader.stop))
+  }
+  return new WireWriter().bytes(1, copy.finish()).finish()
 }
 
 /** An input or output of a Loop's body. */
@@ -159,12 +250,13 @@ export function encodeNode(
   inputs: readonly string[],
   attributes: Record<string, AttributeInput>,
   outputs: readonly string[],
+  name = outputs[0] ?? '',
 ): Uint8Array {
   const node = new WireWriter()
   for (const input of inputs) node.text(1, input)
   for (const output of outputs) node.text(2, output)
-  node.text(3, outputs[0] ?? '').text(4, opType)
-  for (const [name, value] of Object.entries(attributes)) node.message(5, (attr) => encodeAttribute(attr, name, value))
+  node.text(3, name).text(4, opType)
+  for (const [key, value] of Object.entries(attributes)) node.message(5, (attr) => encodeAttribute(attr, key, value))
   return node.finish()
 }
 

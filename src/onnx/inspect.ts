@@ -78,7 +78,11 @@ export interface EncoderInfo {
  *   with `problems`.
  */
 export function inspectEncoder(bytes: Uint8Array): EncoderInfo {
-  const encoder = readEncoder(bytes)
+  return describeEncoder(readEncoder(bytes))
+}
+
+/** The description of an encoder that has been read already. */
+export function describeEncoder(encoder: Encoder): EncoderInfo {
   const { graph } = encoder
   const last = encoder.layers.at(-1)
   const path = last && pathToFeatures(encoder, last)
@@ -102,7 +106,7 @@ export function inspectEncoder(bytes: Uint8Array): EncoderInfo {
     ...widthOf(encoder),
     opset: graph.model.opsets.get('') ?? 0,
     dtype: weightsDtype(graph.model),
-    fileSize: bytes.length,
+    fileSize: graph.model.bytes.length,
     externalData: externalFiles(encoder),
     suggestedObjectLayer: suggestObjectLayer(encoder),
     deepLayer: encoder.layers.length,

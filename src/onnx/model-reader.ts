@@ -28,6 +28,8 @@ export interface ValueInfo {
   /** TensorProto.DataType, 0 when absent or not a tensor. */
   readonly dataType: number
   readonly dims: readonly DeclaredDim[] | undefined
+  /** The whole field in the graph, tag and length included. */
+  readonly span: Span
 }
 
 /** One operator. Attributes stay in the file until asked for (`attributes.ts`). */
@@ -42,6 +44,8 @@ export interface OnnxNode {
   readonly outputs: readonly string[]
   /** Spans of the AttributeProto messages. */
   readonly attributes: readonly Span[]
+  /** The whole field in the graph, tag and length included. */
+  readonly span: Span
 }
 
 /** The skeleton of a model file: everything but the weights. */
@@ -58,6 +62,8 @@ export interface OnnxModel {
   readonly valueInfos: readonly ValueInfo[]
   /** The `graph` field that new nodes are spliced into: its length prefix and its payload. */
   readonly graphSpan: Span & { readonly lengthStart: number }
+  /** More than one where a file spreads its graph over several fields. */
+  readonly graphCount: number
   /** Model-local functions: nodes inside them are not looked at. */
   readonly functionCount: number
 }
@@ -87,6 +93,7 @@ class ModelDraft {
   irVersion = 0
   producer = ''
   functionCount = 0
+  graphCount = 0
   graphSpan: OnnxModel['graphSpan'] | undefined
   readonly opsets = new Map<string, number>()
   readonly nodes: OnnxNode[] = []
@@ -130,21 +137,22 @@ class ModelDraft {
   /** GraphProto: node 1, initializer 5, input 11, output 12, value_info 13. A second graph field continues the first. */
   private readGraph(outer: WireReader): void {
     outer.expect(2)
+    this.graphCount++
     this.graphSpan = { lengthStart: outer.lengthStart, start: outer.start, stop: outer.stop }
     const reader = outer.message()
     while (reader.next()) {
-      if (reader.field === 1) this.addNode(reader.message())
+      if (reader.field === 1) this.addNode(reader)
       else if (reader.field === 5) this.addInitializer(reader)
-      else if (reader.field === 11) add(this.inputs, readValueInfo(reader.message()), 'inputs')
-      else if (reader.field === 12) add(this.outputs, readValueInfo(reader.message()), 'outputs')
-      else if (reader.field === 13) add(this.valueInfos, readValueInfo(reader.message()), 'value annotations')
+      else if (reader.field === 11) add(this.inputs, readValueInfo(reader), 'inputs')
+      else if (reader.field === 12) add(this.outputs, readValueInfo(reader), 'outputs')
+      else if (reader.field === 13) add(this.valueInfos, readValueInfo(reader), 'value annotations')
     }
   }
 
-  private addNode(reader: WireReader): void {
+  private addNode(field: WireReader): void {
     if (this.nodes.length >= limits.nodes)
       throw new ModelError(`not a usable ONNX model: more than ${limits.nodes} nodes`)
-    this.nodes.push(readNode(reader, this.nodes.length))
+    this.nodes.push(readNode(field.message(), this.nodes.length, { start: field.tagStart, stop: field.stop }))
   }
 
   private addInitializer(outer: WireReader): void {
@@ -157,7 +165,7 @@ class ModelDraft {
 }
 
 /** NodeProto: input 1, output 2, name 3, op_type 4, attribute 5, domain 7. */
-function readNode(reader: WireReader, index: number): OnnxNode {
+function readNode(reader: WireReader, index: number, span: Span): OnnxNode {
   const inputs: string[] = []
   const outputs: string[] = []
   const attributes: Span[] = []
@@ -171,7 +179,7 @@ function readNode(reader: WireReader, index: number): OnnxNode {
     else if (reader.field === 7) text.domain = asText(reader)
   }
   if (text.domain === 'ai.onnx') text.domain = ''
-  return { index, ...text, inputs, outputs, attributes }
+  return { index, ...text, inputs, outputs, attributes, span }
 }
 
 /** TensorProto: dims 1, data_type 2, name 8, external_data 13. Everything else is payload and is skipped. */
@@ -207,7 +215,8 @@ function readLocation(reader: WireReader): string | undefined {
 }
 
 /** ValueInfoProto: name 1, type 2 -> TypeProto: tensor_type 1 -> elem_type 1, shape 2. */
-function readValueInfo(reader: WireReader): ValueInfo {
+function readValueInfo(field: WireReader): ValueInfo {
+  const reader = field.message()
   let name = ''
   let tensor: { dataType: number; dims: DeclaredDim[] | undefined } = { dataType: 0, dims: undefined }
   while (reader.next()) {
@@ -217,7 +226,7 @@ function readValueInfo(reader: WireReader): ValueInfo {
       while (type.next()) if (type.field === 1) tensor = readTensorType(type.message())
     }
   }
-  return { name, ...tensor }
+  return { name, ...tensor, span: { start: field.tagStart, stop: field.stop } }
 }
 
 function readTensorType(reader: WireReader): { dataType: number; dims: DeclaredDim[] | undefined } {

@@ -36,7 +36,14 @@ function replayStep(encoder: Encoder, patch: GraphPatch, running: Running, step:
   }
   const oneChannel = running.oneChannel && keepsChannelsLast(encoder, step.node)
   const source = oneChannel || !running.oneChannel ? running.value : spread(patch, running.value, step.input)
-  return { value: patch.clone(step.node, [source, ...step.node.inputs.slice(1)]), oneChannel }
+  const rest = step.node.inputs.slice(1).map((name) => ownConstant(encoder, patch, name))
+  return { value: patch.clone(step.node, [source, ...rest]), oneChannel }
+}
+
+/** A copy of a constant: the original may stand behind the place where the new nodes go. */
+function ownConstant(encoder: Encoder, patch: GraphPatch, name: string): string {
+  const maker = encoder.graph.producers.get(name)
+  return maker?.opType === 'Constant' ? patch.clone(maker, []) : name
 }
 
 /** Every channel of a token gets the token's score. */

@@ -18,6 +18,8 @@ export interface Shapes {
   integers(name: string): readonly Dim[] | undefined
   /** A float32 scalar constant. */
   scalar(name: string): number | undefined
+  /** Axes of a reduction, given as an attribute or as an input. */
+  axes(node: OnnxNode, inputIndex?: number): readonly number[] | undefined
   /** Kernel of a pooling node. */
   kernel(node: OnnxNode): readonly number[] | undefined
   /** Axes of a Transpose in their new order. */
@@ -104,7 +106,7 @@ export class ShapeState implements Shapes {
   }
 
   /** Axes given as an attribute (older opsets) or as an input (newer ones). */
-  axes(node: OnnxNode, inputIndex: number): readonly number[] | undefined {
+  axes(node: OnnxNode, inputIndex = 1): readonly number[] | undefined {
     const values = this.ints(node, 'axes') ?? this.integers(node.inputs[inputIndex] ?? '')
     return values?.every((axis) => axis !== null) ? (values as readonly number[]) : undefined
   }
