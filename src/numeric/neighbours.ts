@@ -2,7 +2,7 @@ import { rowOf, type Arena, type Rows } from './arena.js'
 import { visitPairs } from './similarities.js'
 
 /** Neighbours kept of each row. */
-const LENGTH = 32
+const LENGTH = 128
 
 export interface Neighbours {
   /** Largest product of row `i` with another row of the group; -Infinity if the group has no other. */

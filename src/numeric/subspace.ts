@@ -3,7 +3,7 @@ import { seededRandom } from './random.js'
 import { sumOfSquares } from './rows.js'
 
 /** Rounds of subspace iteration. The error shrinks by (next / last kept eigenvalue) in each. */
-const ROUNDS = 8
+const ROUNDS = 6
 
 /** Subtracts the mean of the rows from each of them, in place. */
 export function centreRows({ values, numRows, width }: Rows): void {

@@ -20,7 +20,9 @@ export function pool(): Pruner {
       const width = features.length / numTokens
       const cells = gridCells(input.grid, keep)
       const rows = new Float32Array(keep * width)
-      cells.forEach((cell, i) => addMean(rows.subarray(i * width, (i + 1) * width), features, cell, input.grid.columns))
+      cells.forEach((cell, i) =>
+        writeMean(rows.subarray(i * width, (i + 1) * width), features, cell, input.grid.columns),
+      )
       const kept = Uint32Array.from(cells, (cell) => middle(cell, input.grid.columns))
       return { kept, roles: new Uint8Array(keep), rows }
     },
@@ -62,12 +64,13 @@ function middle({ top, bottom, left, right }: GridCell, columns: number): number
 }
 
 /** Writes the mean of the cell's rows to `mean`, which starts as zeros. */
-function addMean(mean: Float32Array, features: Float32Array, cell: GridCell, columns: number): void {
+function writeMean(mean: Float32Array, features: Float32Array, cell: GridCell, columns: number): void {
   const width = mean.length
-  const size = (cell.bottom - cell.top) * (cell.right - cell.left)
   for (let row = cell.top; row < cell.bottom; row++) {
     for (let from = (row * columns + cell.left) * width; from < (row * columns + cell.right) * width; from += width) {
-      for (let d = 0; d < width; d++) mean[d] = (mean[d] as number) + (features[from + d] as number) / size
+      for (let d = 0; d < width; d++) mean[d] = (mean[d] as number) + (features[from + d] as number)
     }
   }
+  const scale = 1 / ((cell.bottom - cell.top) * (cell.right - cell.left))
+  for (let d = 0; d < width; d++) mean[d] = (mean[d] as number) * scale
 }

@@ -16,6 +16,6 @@ export function selectionOfMarks(marks: Uint8Array, keep: number, roles: boolean
 
 /** Selection of the given indices, in any order, without roles. */
 export function selectionOfIndices(indices: ArrayLike<number>): TokenSelection {
-  const kept = Uint32Array.from(indices).sort()
+  const kept = new Uint32Array(indices).sort()
   return { kept, roles: new Uint8Array(kept.length) }
 }

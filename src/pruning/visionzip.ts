@@ -112,5 +112,6 @@ function addShare(
   width: number,
   sharers: number,
 ): void {
-  for (let d = 0; d < width; d++) to[at + d] = (to[at + d] as number) + (from[start + d] as number) / sharers
+  const share = 1 / sharers
+  for (let d = 0; d < width; d++) to[at + d] = (to[at + d] as number) + (from[start + d] as number) * share
 }

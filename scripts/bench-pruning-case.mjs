@@ -1,0 +1,107 @@
+// One case of bench-pruning.mjs: reads it from the first argument as JSON, prints its numbers as JSON.
+import { createArena, rowOf } from '../dist/numeric/arena.js'
+import { seededRandom } from '../dist/numeric/random.js'
+import { createPruner, relevanceToText } from '../dist/pruning/index.js'
+
+const { method, size, width, divisor, seed } = JSON.parse(process.argv[2])
+const MAX_RUNS = 15
+const ENOUGH_MS = 2000
+let sink = 0
+
+const next = seededRandom(seed)
+const pruner = createPruner(method)
+const input = makeInput(size)
+const keep = Math.round(size / divisor)
+
+const small = makeInput(100)
+for (let i = 0; i < 30; i++) select(small, 30)
+const before = multiplyRate()
+globalThis.gc?.()
+const memoryBefore = process.memoryUsage().rss
+const times = measure()
+const peak = process.resourceUsage().maxRSS * 1024
+const memoryMb = Math.max(0, Math.round((peak - memoryBefore) / 2 ** 20))
+const sorted = [...times].sort((a, b) => a - b)
+const rate = (before + multiplyRate()) / 2
+process.stdout.write(
+  JSON.stringify({
+    ms: sorted[sorted.length >> 1],
+    min: sorted[0],
+    runs: times.length,
+    memoryMb,
+    multiplyRate: rate,
+    sink,
+  }),
+)
+
+function measure() {
+  const times = []
+  const begin = performance.now()
+  while (times.length === 0 || (times.length < MAX_RUNS && performance.now() - begin < ENOUGH_MS)) {
+    const start = performance.now()
+    select(input, keep)
+    times.push(performance.now() - start)
+  }
+  return times
+}
+
+/** The relevance is part of what a prompt-aware method costs. */
+function select(full, count) {
+  const relevance = pruner.needs.includes('relevance') ? relevanceToText(full.features, full.text) : undefined
+  sink += pruner.select(relevance ? { ...full, relevance } : full, count).kept[0]
+}
+
+function makeInput(numTokens) {
+  const rows = largestDivisor(numTokens)
+  const scores = () => fill(new Float32Array(numTokens), () => next())
+  return {
+    grid: { rows, columns: numTokens / rows },
+    objectScores: scores(),
+    deepScores: scores(),
+    clsScores: scores(),
+    features:
+      pruner.needs.includes('features') || pruner.needs.includes('relevance') ? clustered(numTokens, width) : [],
+    keys: pruner.needs.includes('keys') ? clustered(numTokens, 64) : [],
+    text: clustered(1, width),
+    seed,
+  }
+}
+
+function largestDivisor(numTokens) {
+  let divisor = Math.floor(Math.sqrt(numTokens))
+  while (numTokens % divisor !== 0) divisor--
+  return divisor
+}
+
+/** Without garbage, which would blur the peak of memory. */
+function fill(floats, make) {
+  for (let i = 0; i < floats.length; i++) floats[i] = make()
+  return floats
+}
+
+function clustered(numRows, columns) {
+  const centres = fill(new Float32Array(40 * columns), () => next() - 0.5)
+  const rows = new Float32Array(numRows * columns)
+  for (let i = 0; i < numRows; i++) {
+    const centre = Math.floor(next() * 40) * columns
+    for (let d = 0; d < columns; d++) rows[i * columns + d] = centres[centre + d] + (next() - 0.5)
+  }
+  return rows
+}
+
+/** Multiplications a microsecond of the kernel on rows that stay in the cache, over a tenth of a second. */
+function multiplyRate() {
+  const arena = createArena(40 * width)
+  const rows = arena.rows(32, width)
+  rows.values.fill(0.5)
+  const out = arena.floats(32)
+  const block = () => {
+    for (let i = 0; i < 32; i++) arena.dots(rowOf(rows, i), rows, 0, 32, out)
+  }
+  for (let run = 0; run < 20; run++) block()
+  const start = performance.now()
+  let blocks = 0
+  for (; performance.now() - start < 100; blocks++) block()
+  sink += out[0]
+  return (blocks * 32 * 32 * rows.width) / (performance.now() - start) / 1000
+}
