@@ -4,7 +4,7 @@ import { ArgumentError, ask, type Answer } from '../index.js'
 import { readImage } from '../node.js'
 import { answerCost, answerTable } from './answer-table.js'
 import { compare } from './compare.js'
-import { loadModel, modelOptions, pruningOf, type ModelOptions } from './model-options.js'
+import { loadModel, methodOf, modelOptions, pruningOf, type ModelOptions } from './model-options.js'
 import { positiveInteger } from './numbers.js'
 import { print, printJson } from './output.js'
 import { checkOverlayFile, writeOverlay } from './overlay-file.js'
@@ -35,7 +35,7 @@ export function askCommand(): Command {
 async function runAsk(inputs: string[], options: AskCommandOptions): Promise<void> {
   const [question, files] = [inputs.at(-1) as string, inputs.slice(0, -1)]
   if (files.length === 0) throw new ArgumentError('inputs', question, 'image files, then a question in quotes')
-  const own = { max_new_tokens: positiveInteger('--max-tokens', options.maxTokens) }
+  const own = { max_new_tokens: positiveInteger('--max-tokens', options.maxTokens), ...methodOf(options) }
   const repeat = positiveInteger('--repeat', options.repeat)
   if (options.overlay) await checkOverlayFile(options.overlay)
   const pruning = pruningOf(options)

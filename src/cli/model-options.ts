@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
-import { loadPruned, prunerNames, type LoadPrunedOptions, type PrunedModel } from '../index.js'
+import { loadPruned, prunerNames, type AskOptions, type LoadPrunedOptions, type PrunedModel } from '../index.js'
 import { finiteNumber } from './numbers.js'
 import { loadingProgress } from './progress.js'
 
@@ -25,7 +25,7 @@ export function modelOptions(command: Command): Command {
   return command
     .option('--model <model>', 'demo, a folder in the Transformers.js layout, or a hub id', 'demo')
     .option('--keep <budget>', "visual tokens to keep of each image: 192, 1/3, 33% or 'auto'", '1/3')
-    .option('--method <name>', `selection method: ${prunerNames.join(', ')}`, 'hiprune')
+    .option('--method <name>', `selection method: ${[...prunerNames, DOWNSCALE].join(', ')}`, 'hiprune')
     .option('--alpha <0-1>', 'share of the budget for anchors and buffers')
     .option('--object-layer <n>', 'layer whose attention finds the objects, 1-based')
     .option('--shape <shape>', 'buffers of an anchor: cross, square, diagonal, row, column, none')
@@ -46,7 +46,15 @@ export function pruningOf({ keep, method, alpha, objectLayer, shape, borders, se
     ...(dtype !== undefined && { dtype }),
     ...(device !== undefined && { device }),
   }
-  return { keep, method, ...given } as LoadPrunedOptions
+  // Making the image smaller happens before the model sees it: see methodOf.
+  return { keep, method: method === DOWNSCALE ? 'none' : method, ...given } as LoadPrunedOptions
+}
+
+const DOWNSCALE = 'downscale'
+
+/** The method of one question: 'downscale' is no selection of the model's, but a way to ask it. */
+export function methodOf({ method, keep }: ModelOptions): Pick<AskOptions, 'method' | 'keep'> {
+  return method === DOWNSCALE ? { method, keep } : {}
 }
 
 export async function loadModel({ model }: { model: string }, pruning: LoadPrunedOptions): Promise<PrunedModel> {

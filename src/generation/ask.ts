@@ -6,13 +6,16 @@ import {
   type Tensor,
 } from '@huggingface/transformers'
 import { ArgumentError } from '../errors.js'
-import { adapterFor, type ModelConfig, type ModelInputs } from '../models/index.js'
-import type { PatchGrid, TokenSelection } from '../pruning/index.js'
+import { adapterFor, type ModelAdapter, type ModelConfig, type ModelInputs } from '../models/index.js'
+import type { BudgetInput, PatchGrid, PrunerName, TokenSelection } from '../pruning/index.js'
+import { downscale } from './downscale.js'
 import type { PrunedModel } from './load-pruned.js'
-import type { PruningOptions, StageEvent } from './options.js'
+import type { PruningOptions, SelectionEvent, StageEvent } from './options.js'
 import { trueLength } from './virtual-cache.js'
 
-export type AskOptions = PruningOptions & {
+export type AskOptions = Omit<PruningOptions, 'method'> & {
+  /** A selection method, or 'downscale': the image is made smaller, so that the encoder itself makes about K tokens. */
+  readonly method?: PrunerName | 'downscale'
   /** Longest answer, in tokens. Default 128. */
   readonly max_new_tokens?: number
   /** A streamer of Transformers.js, e.g. TextStreamer. */
@@ -61,16 +64,16 @@ export async function ask(
   { model, processor, tokenizer }: PrunedModel,
   images: readonly RawImage[],
   question: string,
-  { max_new_tokens = 128, streamer, ...pruning }: AskOptions = {},
+  { max_new_tokens = 128, streamer, method, ...pruning }: AskOptions = {},
 ): Promise<Answer> {
   if (images.length === 0) throw new ArgumentError('images', images, 'at least one image')
   if (question.trim() === '') throw new ArgumentError('question', question, 'a question in words')
-  const stages: StageEvent[] = []
-  let seen: Answer['images'] = []
-  let method = ''
+  const config = model.config as unknown as ModelConfig
+  const adapter = adapterFor(config)
   const start = performance.now()
-  const inputs = await prepareInputs(model.config as unknown as ModelConfig, processor, tokenizer, images, question)
-  const preprocessMs = performance.now() - start
+  const strategy = await strategyOf(adapter, config, processor, images, method, pruning.keep)
+  const inputs = await prepareInputs(adapter, config, processor, tokenizer, strategy.images, question)
+  const record = new CallRecord(performance.now() - start, strategy.name)
 
   const cache = new DynamicCache()
   const output = (await model.generate({
@@ -80,48 +83,83 @@ export async function ask(
     return_dict_in_generate: true,
     past_key_values: cache,
     ...(streamer !== undefined && { streamer }),
-    pruning: {
-      question,
-      ...pruning,
-      onStage: (event: StageEvent) => {
-        stages.push(event)
-        pruning.onStage?.(event)
-      },
-      onSelection: (event: Parameters<NonNullable<PruningOptions['onSelection']>>[0]) => {
-        seen = event.images
-        method = event.method
-        pruning.onSelection?.(event)
-      },
-    },
+    pruning: record.listen({ question, ...pruning, ...strategy.method }),
   } as never)) as { sequences: Tensor }
   const promptLength = inputs.input_ids.dims[1] as number
   const ids = (output.sequences.tolist() as bigint[][])[0]?.slice(promptLength) ?? []
-  const times = timesOf(stages, preprocessMs)
-  const promptTokens = stages.find(({ stage }) => stage === 'prefill')?.tokens ?? promptLength
-  const kvCacheBytes = (bytesOf(cache) / trueLength(cache)) * promptTokens
+  const text = tokenizer.decode(ids, { skip_special_tokens: true }).trim()
+  const answer = record.answer(text, ids.length, cache)
   await cache.dispose()
-  return {
-    text: tokenizer.decode(ids, { skip_special_tokens: true }).trim(),
-    method,
-    images: seen,
-    visualTokens: seen.reduce((sum, { grid }) => sum + grid.rows * grid.columns, 0),
-    keptTokens: seen.reduce((sum, { selection }) => sum + selection.kept.length, 0),
-    promptTokens,
-    newTokens: ids.length,
-    kvCacheBytes,
-    times,
+  return answer
+}
+
+/** What one call reported while it ran. */
+class CallRecord {
+  private readonly stages: StageEvent[] = []
+  private selection: SelectionEvent = { method: '', images: [] }
+
+  constructor(
+    private readonly preprocessMs: number,
+    private readonly strategy: string | undefined,
+  ) {}
+
+  /** The same options, with the caller's own callbacks still called. */
+  listen(options: PruningOptions): PruningOptions {
+    return {
+      ...options,
+      onStage: (event) => {
+        this.stages.push(event)
+        options.onStage?.(event)
+      },
+      onSelection: (event) => {
+        this.selection = event
+        options.onSelection?.(event)
+      },
+    }
   }
+
+  answer(text: string, newTokens: number, cache: DynamicCache): Answer {
+    const { method, images } = this.selection
+    const promptTokens = this.stages.find(({ stage }) => stage === 'prefill')?.tokens ?? 0
+    return {
+      text,
+      method: this.strategy ?? method,
+      images,
+      visualTokens: images.reduce((sum, { grid }) => sum + grid.rows * grid.columns, 0),
+      keptTokens: images.reduce((sum, { selection }) => sum + selection.kept.length, 0),
+      promptTokens,
+      newTokens,
+      kvCacheBytes: (bytesOf(cache) / trueLength(cache)) * promptTokens,
+      times: timesOf(this.stages, this.preprocessMs),
+    }
+  }
+}
+
+/** What the model sees and how it selects: 'downscale' acts on the images, or is answered by pooling. */
+async function strategyOf(
+  adapter: ModelAdapter,
+  config: ModelConfig,
+  processor: Processor,
+  images: readonly RawImage[],
+  method: AskOptions['method'],
+  keep: BudgetInput = 1 / 3,
+): Promise<{ images: readonly RawImage[]; method: { method?: PrunerName }; name?: string }> {
+  if (method !== 'downscale') return { images, method: method ? { method } : {} }
+  const cell = adapter.pixelsPerToken?.(config)
+  if (!cell) return { images, method: { method: 'pool' } }
+  const smaller = images.map((image) => downscale(adapter, config, processor, image, keep, cell))
+  return { images: await Promise.all(smaller), method: { method: 'none' }, name: 'downscale' }
 }
 
 /** Chat template, one placeholder a visual token (also for several images, which the library's processor leaves to the caller). */
 async function prepareInputs(
+  adapter: ModelAdapter,
   config: ModelConfig,
   processor: Processor,
   tokenizer: PreTrainedTokenizer,
   images: readonly RawImage[],
   question: string,
 ): Promise<ModelInputs> {
-  const adapter = adapterFor(config)
   const pixels = await adapter.preprocess(processor, images)
   const grids = adapter.grids(config, pixels as ModelInputs)
   const placeholder = tokenizer.decode([adapter.imageTokenId(config)], { skip_special_tokens: false })

@@ -17,6 +17,8 @@ export interface ModelAdapter {
   grids(config: ModelConfig, inputs: ModelInputs): PatchGrid[]
   /** The same inputs without the first `count` grids. */
   dropGrids(config: ModelConfig, inputs: ModelInputs, count: number): ModelInputs
+  /** Side of the pixels behind one visual token, of encoders that take any resolution. */
+  pixelsPerToken?(config: ModelConfig): number
   /** The smallest valid input of the vision encoder: one black image. */
   blankImage(config: ModelConfig, encoder: OnnxSession): ModelInputs
   /**

@@ -59,6 +59,8 @@ export const qwenVl: ModelAdapter = {
     }
   },
 
+  pixelsPerToken: (config) => Number(config.vision_config?.['patch_size']) * mergeSize(config),
+
   blankImage(config: ModelConfig, encoder: OnnxSession): ModelInputs {
     const shape = encoder.inputMetadata?.find(({ name }) => name === 'pixel_values')?.shape ?? []
     const side = 4 * mergeSize(config)
