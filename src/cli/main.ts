@@ -4,9 +4,12 @@ import { Command, CommanderError } from 'commander'
 import { LogLevel, env } from '@huggingface/transformers'
 import { ArgumentError } from '../index.js'
 import { askCommand } from './ask.js'
+import { compileCommand } from './compile.js'
 import { demoCommand } from './demo.js'
+import { inspectCommand } from './inspect.js'
 import { methodsCommand } from './methods.js'
 import { note } from './output.js'
+import { tapCommand } from './tap.js'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
 
@@ -15,7 +18,8 @@ const program = new Command('hiprune')
   .version(version)
   .option('--verbose', 'print stack traces and the library log')
 
-for (const command of [askCommand(), demoCommand(), methodsCommand()]) program.addCommand(command)
+const encoderCommands = [inspectCommand(), tapCommand(), compileCommand()]
+for (const command of [askCommand(), demoCommand(), methodsCommand(), ...encoderCommands]) program.addCommand(command)
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({ writeErr: () => undefined })
   command.showHelpAfterError(false)

@@ -23,6 +23,18 @@ export class MiniModel {
     return name
   }
 
+  /** A float32 weight whose data is the start of another file. TensorProto: external_data 13, data_location 14. */
+  external(dims: readonly number[], location: string): string {
+    const name = `w${this.count++}`
+    this.graph.message(5, (tensor) => {
+      for (const dim of dims) tensor.varint(1, dim)
+      tensor.varint(2, 1).text(8, name)
+      tensor.message(13, (entry) => entry.text(1, 'location').text(2, location))
+      tensor.varint(14, 1)
+    })
+    return name
+  }
+
   integers(values: readonly number[]): string {
     return this.tensor([values.length], 7, new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer))
   }
