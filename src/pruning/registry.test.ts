@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { randomInput, type FullInput } from '../../test/random-input.js'
 import { ArgumentError } from '../errors.js'
 import { parseBudget } from './budget.js'
@@ -139,6 +139,25 @@ describe.each(prunerNames)('%s', (name) => {
       refuse([], `${need}: got Array of length 0, allowed:`)
       refuse(values.slice(1), `${need}: got Array of length ${values.length - 1}, allowed:`)
     }
+  })
+})
+
+describe('without WebAssembly', () => {
+  afterEach(() => {
+    vi.unstubAllGlobals()
+    vi.resetModules()
+  })
+
+  it('plain loops choose the same tokens', async () => {
+    const inputs = [1, 2, 3].map((seed) => randomInput(8, 9, seed, 20))
+    const withIt = inputs.map((input) => prunerNames.map((name) => [...createPruner(name).select(input, 21).kept]))
+    vi.stubGlobal('WebAssembly', undefined)
+    vi.resetModules()
+    const plain = await import('./registry.js')
+    const without = inputs.map((input) =>
+      prunerNames.map((name) => [...plain.createPruner(name).select(input, 21).kept]),
+    )
+    expect(without).toEqual(withIt)
   })
 })
 
