@@ -1,6 +1,6 @@
 import type { Tensor } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
-import { scoresOf, tappedLayers, type TapScores } from '../models/index.js'
+import { PATCH_EMBEDS, scoresOf, tappedLayers, type TapScores } from '../models/index.js'
 import type { ModelInputs, OnnxSession, OrtTensor, VisionLanguageModel } from '../models/index.js'
 import type { PatchGrid } from '../pruning/index.js'
 
@@ -9,6 +9,8 @@ export interface EncodedImage extends TapScores {
   readonly grid: PatchGrid
   /** Row-major `[N, D]`, after the projector. */
   readonly features: Float32Array
+  /** Row-major `[N, P]` in the space of the paired text tower, of encoders that ship with one. */
+  readonly patchEmbeds?: Float32Array
 }
 
 export interface EncodedImages {
@@ -56,7 +58,12 @@ export async function encodeImages(
   const images = grids.map((grid) => {
     const end = start + grid.rows * grid.columns
     const rows = data.subarray(start * hiddenSize, end * hiddenSize)
-    const image = { grid, features: rows, ...scoresOf(outputs, taps, start, end) }
+    const image = {
+      grid,
+      features: rows,
+      ...scoresOf(outputs, taps, start, end),
+      ...patchEmbedsOf(outputs, start, end),
+    }
     start = end
     return image
   })
@@ -67,4 +74,10 @@ export async function encodeImages(
     )
   }
   return { images, hiddenSize }
+}
+
+function patchEmbedsOf(outputs: Record<string, OrtTensor>, start: number, end: number) {
+  const output = outputs[PATCH_EMBEDS]
+  const width = output?.dims.at(-1) ?? 0
+  return output ? { patchEmbeds: (output.data as Float32Array).subarray(start * width, end * width) } : {}
 }

@@ -103,6 +103,7 @@ describe('loadPruned from a hub', () => {
     const cached = path.join(cache_dir, 'org/model/onnx/vision_encoder.onnx')
     expect(await readFile(cached)).toEqual(await readFile(`${tinyLlava}/onnx/vision_encoder.onnx`))
 
+    server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
     const offline = await loadPruned('org/model', { keep: 21, cache_dir })
     expect(await greedy(offline.model as unknown as AnyModel, inputs)).toEqual(answer)

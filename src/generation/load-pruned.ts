@@ -8,7 +8,13 @@ import {
   type Processor,
 } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
-import { adapterFor, describeSource, type ModelConfig } from '../models/index.js'
+import {
+  adapterFor,
+  describeSource,
+  loadTextTower,
+  type ModelConfig,
+  type VisionLanguageModel,
+} from '../models/index.js'
 import { planOf, type PruningOptions } from './options.js'
 import { tapModel } from './tap-model.js'
 import { withPruning } from './with-pruning.js'
@@ -61,5 +67,10 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
     throw new ModelError(`${modelId}: its processor has no tokenizer; processor_config.json may be missing`)
   const model = await source.load<PreTrainedModel>((id) => AutoModelForImageTextToText.from_pretrained(id, loading))
   await tapModel(model, source.id, { ...loading, objectLayer })
-  return { model: withPruning(model, { ...pruning, tokenizer }), processor, tokenizer }
+  const textTower = await loadTextTower(
+    model as unknown as VisionLanguageModel,
+    { ...loading, modelId: source.id },
+    options.session_options,
+  )
+  return { model: withPruning(model, { ...pruning, tokenizer, ...(textTower && { textTower }) }), processor, tokenizer }
 }

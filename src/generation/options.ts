@@ -11,6 +11,7 @@ import {
   type PrunerOptions,
   type TokenSelection,
 } from '../pruning/index.js'
+import type { TextTower } from '../models/index.js'
 import type { QuestionSource } from './question.js'
 
 /** How a model prunes. Options of the chosen method (alpha, shape, borders, seed, ...) stand beside these. */
@@ -26,6 +27,8 @@ export type PruningOptions = MethodOptions & {
   readonly question?: string
   /** The model's tokenizer, for the same methods. loadPruned sets it. */
   readonly tokenizer?: PreTrainedTokenizer
+  /** The vision encoder's paired text tower, for the same methods; the language model's input embeddings do without it. */
+  readonly textTower?: TextTower
   /** Called once a prompt with images, after the selection and before the prefill. */
   readonly onSelection?: (event: SelectionEvent) => void
   /** Called after each stage of a forward pass. */
@@ -59,16 +62,24 @@ export interface PruningPlan extends QuestionSource {
   readonly onStage: (event: StageEvent) => void
 }
 
-const OWN = new Set(['keep', 'method', 'question', 'tokenizer', 'onSelection', 'onStage'])
+const OWN = new Set(['keep', 'method', 'question', 'tokenizer', 'textTower', 'onSelection', 'onStage'])
 const nothing = () => undefined
 
 /** @throws ArgumentError for a budget, method or option that is refused. */
 export function planOf(options: PruningOptions): PruningPlan {
   if (typeof options !== 'object') throw new ArgumentError('options', options, 'an object such as { keep: 192 }')
-  const { keep = 1 / 3, method = 'hiprune', onSelection = nothing, onStage = nothing, question, tokenizer } = options
+  const {
+    keep = 1 / 3,
+    method = 'hiprune',
+    onSelection = nothing,
+    onStage = nothing,
+    question,
+    tokenizer,
+    textTower,
+  } = options
   const methodOptions = Object.fromEntries(Object.entries(options).filter(([name]) => !OWN.has(name)))
   const pruner = createPruner(method, methodOptions)
-  return { pruner, budget: parseBudget(keep), question, tokenizer, onSelection, onStage }
+  return { pruner, budget: parseBudget(keep), question, tokenizer, textTower, onSelection, onStage }
 }
 
 /** The plan of one call that overrides some of the model's options; callbacks of both are called. */

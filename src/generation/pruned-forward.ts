@@ -1,10 +1,10 @@
 import { Tensor, type DynamicCache } from '@huggingface/transformers'
 import type { ModelAdapter, ModelInputs, ModelOutputs, VisionLanguageModel } from '../models/index.js'
-import { relevanceToText, type PatchGrid, type TokenSelection } from '../pruning/index.js'
+import type { PatchGrid, TokenSelection } from '../pruning/index.js'
 import { encodeImages, type EncodedImage } from './encode-images.js'
 import type { PruningPlan, StageEvent } from './options.js'
 import { keptPlaceholders, placeImages, type ImagePlace } from './place-images.js'
-import { questionVector } from './question.js'
+import { relevanceOf } from './question.js'
 import { gatherKept, selectTokens, type PrunableImage } from './select-tokens.js'
 import { imagePositions, shortenPrompt } from './shorten-prompt.js'
 import { isVirtual, lastColumns, maskWithCache, recordRemoved } from './virtual-cache.js'
@@ -116,11 +116,12 @@ async function withRelevance(
   if (!plan.pruner.needs.includes('relevance')) return images
   const rows = (input_ids.tolist() as bigint[][]).map((ids) => ids.map(Number))
   const imageTokenId = adapter.imageTokenId(model.config)
-  const questions = await Promise.all(rows.map((ids) => questionVector(model, plan, ids, imageTokenId)))
-  return images.map((image, i) => {
-    const { row } = places[i] as ImagePlace
-    return { ...image, relevance: relevanceToText(image.features, questions[row] as Float32Array) }
-  })
+  return await Promise.all(
+    images.map(async (image, i) => {
+      const ids = rows[(places[i] as ImagePlace).row] as number[]
+      return { ...image, relevance: await relevanceOf(model, plan, ids, imageTokenId, image) }
+    }),
+  )
 }
 
 function givenMask({ attention_mask, input_ids }: ModelInputs): Tensor {

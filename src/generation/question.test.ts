@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { oracleRoot } from '../../test/golden.js'
 import { loadTiny } from '../../test/tiny-llava.js'
 import type { VisionLanguageModel } from '../models/index.js'
-import { questionIds, questionVector } from './question.js'
+import { meanEmbedding, questionIds, relevanceOf } from './question.js'
 
 const IMAGE = 4
 let tokenizer: PreTrainedTokenizer
@@ -43,16 +43,19 @@ describe('questionIds', () => {
   })
 })
 
-it('questionVector is the mean of the input embeddings', async () => {
+it('without a text tower, relevance is the cosine with the mean of the input embeddings', async () => {
   const { model } = await loadTiny('llava')
   const vlm = model as unknown as VisionLanguageModel
-  const one = async (question: string) => await questionVector(vlm, { tokenizer, question }, [], IMAGE)
-  const ids = wordsOf('cat')
-  const parts = await Promise.all(ids.map((id) => one(tokenizer.decode([id]))))
-  const whole = await one('cat')
-  expect(whole).toHaveLength(64)
-  for (let d = 0; d < 64; d++) {
-    expect(whole[d]).toBeCloseTo(parts.reduce((sum, part) => sum + part[d]!, 0) / parts.length, 6)
+  const ids = wordsOf('cat').map(Number)
+  const parts = await Promise.all(ids.map((id) => meanEmbedding(vlm, [id])))
+  const mean = Array.from({ length: 64 }, (_, d) => parts.reduce((sum, part) => sum + part[d]!, 0) / parts.length)
+  const features = Float32Array.from({ length: 3 * 64 }, (_, i) => Math.sin(i * i))
+  const relevance = await relevanceOf(vlm, { tokenizer, question: 'cat' }, [], IMAGE, { features })
+  const norm = (values: readonly number[]) => Math.hypot(...values)
+  for (let token = 0; token < 3; token++) {
+    const row = [...features.subarray(token * 64, (token + 1) * 64)]
+    const cosine = row.reduce((sum, value, d) => sum + value * mean[d]!, 0) / (norm(row) * norm(mean))
+    expect(relevance[token]).toBeCloseTo(cosine, 5)
   }
   await model.dispose()
 })

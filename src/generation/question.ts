@@ -1,27 +1,38 @@
 import { Tensor, type PreTrainedTokenizer } from '@huggingface/transformers'
 import { ArgumentError } from '../errors.js'
-import type { VisionLanguageModel } from '../models/index.js'
+import type { TextTower, VisionLanguageModel } from '../models/index.js'
+import { relevanceToText } from '../pruning/index.js'
+import type { EncodedImage } from './encode-images.js'
 
 /** Where the words of the question come from: what the caller says, or the end of the prompt. */
 export interface QuestionSource {
   readonly question?: string | undefined
   readonly tokenizer?: PreTrainedTokenizer | undefined
+  readonly textTower?: TextTower | undefined
 }
 
 /**
- * The question as the language model sees it (SPEC 3): the mean of the input embeddings of its tokens, without system text,
- * special tokens and image tokens.
+ * Similarity of an image's visual tokens to the question (SPEC 3), in the space of the encoder's paired text tower where the
+ * model ships one, otherwise in that of the language model's input embeddings.
  *
- * @param promptIds One row of the prompt.
- * @returns float32 `[D]`.
+ * @param promptIds The row of the prompt that the image stands in.
+ * @returns float32 `[N]`.
  */
-export async function questionVector(
+export async function relevanceOf(
   model: VisionLanguageModel,
   source: QuestionSource,
   promptIds: readonly number[],
   imageTokenId: number,
+  { features, patchEmbeds }: Pick<EncodedImage, 'features' | 'patchEmbeds'>,
 ): Promise<Float32Array> {
   const ids = questionIds(source, promptIds, imageTokenId)
+  if (!patchEmbeds || !source.textTower) return relevanceToText(features, await meanEmbedding(model, ids))
+  const words = source.question ?? (source.tokenizer as PreTrainedTokenizer).decode(ids)
+  return relevanceToText(patchEmbeds, await source.textTower.embed(words))
+}
+
+/** float32 `[D]`: mean of the language model's input embeddings of these tokens. */
+export async function meanEmbedding(model: VisionLanguageModel, ids: readonly number[]): Promise<Float32Array> {
   const embeddings = await model.encode_text({
     input_ids: new Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]),
   })

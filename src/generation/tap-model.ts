@@ -20,7 +20,7 @@ export interface TapOptions extends Omit<ModelSource, 'modelId'> {
   /** Layer whose attention finds the main objects, 1-based as in the paper. Default: the encoder's own (SPEC 1). */
   readonly objectLayer?: number | undefined
   /** ONNX Runtime session options, as in `from_pretrained`. */
-  readonly session_options?: Readonly<Record<string, unknown>> | undefined
+  readonly session_options?: object | undefined
 }
 
 /**
@@ -37,15 +37,25 @@ export async function tapModel<Model>(model: Model, modelId: string, options: Ta
   if (!encoder) throw new ModelError('this model was loaded without its vision_encoder session')
   if (!tappedLayers(encoder)) {
     const fileName = modelFileName('vision_encoder', encoder.config?.dtype ?? 'fp32')
-    const file = await readModelFile({ ...options, modelId }, fileName)
+    const source = { ...options, modelId }
+    const file = await readModelFile(source, fileName)
     const info = inspectEncoder(file.bytes)
     const taps = tapsFor(info, layersToTap(info, options.objectLayer))
     const tapped = { ...file, bytes: tapAttention(file.bytes, taps) }
-    target.sessions['vision_encoder'] = await createSessionLike(encoder, tapped, options.session_options)
+    // On disk the runtime finds external data itself; elsewhere it has to be handed over.
+    const externalData = file.folder
+      ? []
+      : await Promise.all(info.externalData.map((path) => externalFile(source, path)))
+    const sessionOptions = { ...(externalData.length > 0 && { externalData }), ...options.session_options }
+    target.sessions['vision_encoder'] = await createSessionLike(encoder, tapped, sessionOptions)
     await encoder.release()
   }
   await proveTaps(target)
   return model
+}
+
+async function externalFile(source: ModelSource, path: string): Promise<{ path: string; data: Uint8Array }> {
+  return { path, data: (await readModelFile(source, path)).bytes }
 }
 
 /** One run on a black image: refuses the model when attention does not sum to 1 (SPEC 1), and warms the session up. */

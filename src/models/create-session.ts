@@ -12,7 +12,7 @@ const PROVIDERS = new Set(['cpu', 'wasm', 'webgpu', 'cuda', 'dml', 'coreml'])
 export async function createSessionLike(
   like: OnnxSession,
   { bytes, folder }: ModelFile,
-  options: Readonly<Record<string, unknown>> = {},
+  options: object = {},
 ): Promise<OnnxSession> {
   const device = like.config?.device
   const session = await (like.constructor as unknown as SessionClass).create(bytes, {

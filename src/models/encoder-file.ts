@@ -1,6 +1,5 @@
 import { env } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
-import type { ExternalDataFormat } from './transformers.js'
 
 /** Where a model comes from, as in `from_pretrained`. */
 export interface ModelSource {
@@ -44,13 +43,24 @@ export async function readModelFile(source: ModelSource, fileName: string): Prom
     const found = await readFirstFile(onDisk)
     if (found) return found
   }
-  const template = env.remotePathTemplate
+  const places = [...onDisk]
+  if (HUB_ID.test(modelId)) {
+    const url = hubUrl(modelId, revision, name)
+    const response = await fetchCached(url).catch(() => undefined)
+    if (response?.ok) return { bytes: new Uint8Array(await response.arrayBuffer()) }
+    places.push(url)
+  }
+  throw new ModelError(`${name} of ${modelId} not found in ${places.join(', ')}`)
+}
+
+/** `name` or `owner/name`; anything else can only be a folder. */
+const HUB_ID = /^[\w.-]+(\/[\w.-]+)?$/
+
+function hubUrl(modelId: string, revision: string, name: string): string {
+  const place = env.remotePathTemplate
     .replaceAll('{model}', modelId)
     .replaceAll('{revision}', encodeURIComponent(revision))
-  const url = `${env.remoteHost.replace(/\/$/, '')}/${template.replace(/\/$/, '')}/${name}`
-  const response = await fetchCached(url)
-  if (response?.ok) return { bytes: new Uint8Array(await response.arrayBuffer()) }
-  throw new ModelError(`${name} of ${modelId} not found in ${[...onDisk, url].join(', ')}`)
+  return [env.remoteHost, place, name].map((part) => part.replace(/\/$/, '')).join('/')
 }
 
 function diskCandidates({ modelId, revision = 'main', cache_dir }: ModelSource, name: string): string[] {
@@ -67,10 +77,4 @@ async function fetchCached(url: string): Promise<Response | undefined> {
   const hit = await cache?.match(url)
   if (hit instanceof Response) return hit
   return env.allowRemoteModels ? ((await env.fetch(url)) as Response) : undefined
-}
-
-/** Number of external data chunks that a file's config announces: `NAME.onnx_data`, `NAME.onnx_data_1`, ... */
-export function externalDataNames(format: ExternalDataFormat | undefined, session: string, fileName: string): string[] {
-  const entry = typeof format === 'object' ? (format[fileName] ?? format[session]) : format
-  return Array.from({ length: Number(entry ?? 0) }, (_, i) => `${fileName}_data${i === 0 ? '' : `_${i}`}`)
 }

@@ -21,3 +21,4 @@ export type {
   OrtTensor,
   VisionLanguageModel,
 } from './transformers.js'
+export { loadTextTower, PATCH_EMBEDS, type TextTower } from './text-tower.js'

@@ -40,6 +40,7 @@ export interface VisionLanguageModel {
   prepare_inputs_for_generation(ids: bigint[][], inputs: ModelInputs, config: unknown): ModelInputs
   encode_text(inputs: { input_ids: Tensor }): Promise<Tensor>
   encode_image(inputs: ModelInputs): Promise<Tensor>
+  _encode_input(session: string, inputs: object, output: string): Promise<Tensor>
   _merge_input_ids_with_image_features(parts: {
     image_features: Tensor
     inputs_embeds: Tensor
@@ -57,8 +58,4 @@ export interface ModelConfig {
   readonly image_token_id?: number
   readonly vision_config?: Readonly<Record<string, unknown>>
   readonly text_config?: Readonly<Record<string, unknown>>
-  readonly 'transformers.js_config'?: { readonly use_external_data_format?: ExternalDataFormat }
 }
-
-/** false, true, a number of chunks, or one of these per file name. */
-export type ExternalDataFormat = boolean | number | Readonly<Record<string, boolean | number>>
