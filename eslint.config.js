@@ -8,8 +8,10 @@ const layers = {
   image: ['numeric', 'pruning'],
   models: ['numeric', 'pruning', 'onnx', 'image'],
   generation: ['numeric', 'pruning', 'onnx', 'image', 'models'],
+  analysis: ['numeric', 'pruning', 'onnx', 'image', 'models', 'generation'],
+  plots: ['pruning', 'image', 'analysis'],
   // The faces use public entry points only.
-  cli: ['index', 'node', 'onnx'],
+  cli: ['index', 'node', 'onnx', 'analysis', 'plots'],
 }
 
 /** The only places that may use Node's own modules; everything else runs in a browser too. */

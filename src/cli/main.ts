@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { LogLevel, env } from '@huggingface/transformers'
 import { ArgumentError } from '../index.js'
 import { askCommand } from './ask.js'
+import { calibrateCommand } from './calibrate.js'
 import { compileCommand } from './compile.js'
 import { demoCommand } from './demo.js'
 import { inspectCommand } from './inspect.js'
@@ -19,7 +20,9 @@ const program = new Command('hiprune')
   .option('--verbose', 'print stack traces and the library log')
 
 const encoderCommands = [inspectCommand(), tapCommand(), compileCommand()]
-for (const command of [askCommand(), demoCommand(), methodsCommand(), ...encoderCommands]) program.addCommand(command)
+const studyCommands = [calibrateCommand()]
+const commands = [askCommand(), demoCommand(), methodsCommand(), ...encoderCommands, ...studyCommands]
+for (const command of commands) program.addCommand(command)
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({ writeErr: () => undefined })
   command.showHelpAfterError(false)
