@@ -1,10 +1,11 @@
 // One case of bench-pruning.mjs: reads it from the first argument as JSON, prints its numbers as JSON.
-import { createArena, rowOf } from '../dist/numeric/arena.js'
-import { seededRandom } from '../dist/numeric/random.js'
-import { createPruner, relevanceToText } from '../dist/pruning/index.js'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createArena, rowOf } from '../node_modules/.cache/hiprune-bench/numeric/arena.js'
+import { seededRandom } from '../node_modules/.cache/hiprune-bench/numeric/random.js'
+import { createPruner, relevanceToText } from '../node_modules/.cache/hiprune-bench/pruning/index.js'
 
 const { method, size, width, divisor, seed } = JSON.parse(process.argv[2])
-const MAX_RUNS = 15
+const MAX_RUNS = 50
 const ENOUGH_MS = 2000
 let sink = 0
 
@@ -15,34 +16,47 @@ const keep = Math.round(size / divisor)
 
 const small = makeInput(100)
 for (let i = 0; i < 30; i++) select(small, 30)
-const before = multiplyRate()
-globalThis.gc?.()
-const memoryBefore = process.memoryUsage().rss
-const times = measure()
-const peak = process.resourceUsage().maxRSS * 1024
-const memoryMb = Math.max(0, Math.round((peak - memoryBefore) / 2 ** 20))
-const sorted = [...times].sort((a, b) => a - b)
-const rate = (before + multiplyRate()) / 2
-process.stdout.write(
-  JSON.stringify({
-    ms: sorted[sorted.length >> 1],
-    min: sorted[0],
-    runs: times.length,
-    memoryMb,
-    multiplyRate: rate,
-    sink,
-  }),
-)
+const rateBefore = multiplyRate()
+const memoryMb = measureMemory(() => select(input, keep))
+const { times, cpuMs } = measureTimes(() => select(input, keep))
+const multiplyRateHere = (rateBefore + multiplyRate()) / 2
+const ms = times.sort((a, b) => a - b)[times.length >> 1]
+process.stdout.write(JSON.stringify({ ms, cpuMs, runs: times.length, memoryMb, multiplyRate: multiplyRateHere, sink }))
 
-function measure() {
+/** Peak of resident memory during the call over what there was before, in MB; undefined where the system does not tell. */
+function measureMemory(work) {
+  globalThis.gc()
+  try {
+    writeFileSync('/proc/self/clear_refs', '5') // Linux: forget the peak so far
+  } catch {
+    return void work()
+  }
+  const before = peakMemory()
+  work()
+  return Math.round((peakMemory() - before) / 1000)
+}
+
+/** In kB. */
+function peakMemory() {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1])
+}
+
+function measureTimes(work) {
   const times = []
   const begin = performance.now()
+  const cpuBegin = cpuNow()
   while (times.length === 0 || (times.length < MAX_RUNS && performance.now() - begin < ENOUGH_MS)) {
     const start = performance.now()
-    select(input, keep)
+    work()
     times.push(performance.now() - start)
   }
-  return times
+  return { times, cpuMs: (cpuNow() - cpuBegin) / times.length }
+}
+
+/** Milliseconds of processor time of this process so far. */
+function cpuNow() {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 /** The relevance is part of what a prompt-aware method costs. */
@@ -89,7 +103,7 @@ function clustered(numRows, columns) {
   return rows
 }
 
-/** Multiplications a microsecond of the kernel on rows that stay in the cache, over a tenth of a second. */
+/** Multiplications a microsecond of processor time, of the kernel on rows that stay in the cache, over a tenth of a second. */
 function multiplyRate() {
   const arena = createArena(40 * width)
   const rows = arena.rows(32, width)
@@ -99,9 +113,9 @@ function multiplyRate() {
     for (let i = 0; i < 32; i++) arena.dots(rowOf(rows, i), rows, 0, 32, out)
   }
   for (let run = 0; run < 20; run++) block()
-  const start = performance.now()
+  const start = cpuNow()
   let blocks = 0
-  for (; performance.now() - start < 100; blocks++) block()
+  for (; cpuNow() - start < 100; blocks++) block()
   sink += out[0]
-  return (blocks * 32 * 32 * rows.width) / (performance.now() - start) / 1000
+  return (blocks * 32 * 32 * rows.width) / (cpuNow() - start) / 1000
 }

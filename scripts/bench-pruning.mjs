@@ -16,7 +16,8 @@ const HELP = `Usage: npm run bench:methods -- [options]
   --write          write docs/bench-methods.md as well
 Example: npm run bench:methods -- --methods hiprune,divprune --sizes 576 --widths 1024`
 
-const GREEDY = ['divprune', 'scope', 'cdpruner']
+/** Methods that compare all tokens with each other. */
+const COMPARING = new Set(['vispruner', 'divprune', 'scope', 'cdpruner'])
 const runFile = promisify(execFile)
 let rate
 const { values: options } = parseArgs({
@@ -35,7 +36,7 @@ if (options.help) console.log(HELP)
 else await main()
 
 async function main() {
-  const { prunerNames } = await import('../dist/pruning/index.js')
+  const { prunerNames } = await import('../node_modules/.cache/hiprune-bench/pruning/index.js')
   const methods = options.methods?.split(',') ?? prunerNames
   const list = (text) => text.split(',').map(Number)
   const lines = []
@@ -87,11 +88,13 @@ Made by \`npm run bench:methods -- --write\`; docs/methods.md says what the meth
 - Machine: ${model.trim()}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB; one core is used. Load average at the start: ${loads()}.
 - Versions: hiprune ${lock.version}, Node ${process.version}, V8 ${process.versions.v8}.
 - Input: seed ${options.seed}; uniform scores; features and keys of width D in 40 clusters, with noise as large as the clusters are wide.
-- ms: median of up to 15 runs in about 2 s, at least one, after a warm-up on a small input. min: the fastest.
-- memory: growth of the process's peak resident memory over what it was before the first run, inputs not included.
-- ideal: the time of the N^2/2 products of all pairs (N^2 D / 2 multiplications) at the rate of the same float32 kernel on
-  data in the cache, measured in the same process just before and after. The ratio to it is printed for methods that compare
-  tokens with each other; it can be below 1, because cdpruner needs fewer.
+- ms: median time of up to 50 runs in about 2 s, at least one, after one that is not counted. CPU ms: mean processor time of a
+  run, which other load on the machine hardly changes, but which counts the compiler's threads too. Shares and growth take the
+  smaller of the two.
+- memory: growth of the process's resident memory during one run, at its peak; inputs not included.
+- ratio: CPU time over that of the N^2/2 products of all pairs (N^2 D / 2 multiplications) at the rate, in brackets, of the same
+  float32 kernel on data in the cache, measured in the same process just before and after. For methods that compare tokens
+  with each other; it can be below 1, because cdpruner needs fewer products.
 - encoder: the method's time as a share of the vision encoder's.
 - hiprune++ and cdpruner include the relevance of D-wide features to a question.`
 }
@@ -109,20 +112,18 @@ async function encoderMs(size) {
   return multiplications / (await matMulRate()) / 1000
 }
 
-/** Multiplications a microsecond of onnxruntime-node, float32, one thread. */
+/** Multiplications a microsecond of processor time of onnxruntime-node, float32, one thread. */
 async function matMulRate() {
   if (rate) return rate
   const session = await ort.InferenceSession.create(matMulModel(), { intraOpNumThreads: 1 })
   const tensor = (rows, columns) =>
     new ort.Tensor('float32', new Float32Array(rows * columns).fill(0.5), [rows, columns])
   const feeds = { a: tensor(577, 1024), b: tensor(1024, 4096) }
-  const times = []
-  for (let run = 0; run < 8; run++) {
-    const start = performance.now()
-    await session.run(feeds)
-    times.push(performance.now() - start)
-  }
-  rate = (577 * 1024 * 4096) / median(times) / 1000
+  await session.run(feeds)
+  const start = process.cpuUsage()
+  for (let run = 0; run < 8; run++) await session.run(feeds)
+  const { user, system } = process.cpuUsage(start)
+  rate = (8 * 577 * 1024 * 4096) / (user + system)
   return rate
 }
 
@@ -142,25 +143,23 @@ function matMulModel() {
 
 function encoderNote(encoders) {
   const times = [...encoders].map(([size, ms]) => `${(ms / 1000).toFixed(1)} s at ${size}`).join(', ')
-  return `- The encoder is estimated: CLIP-L/14's multiplications (24 layers of width 1024) at onnxruntime-node's measured ${rate.toFixed(0)}e6
-  a millisecond on one core: ${times} tokens.`
+  return `- The encoder is estimated: CLIP-L/14's multiplications (24 layers of width 1024) at onnxruntime-node's measured rate
+  on one core, ${(rate / 1000).toFixed(1)} G/s: ${times} tokens.`
 }
 
 function tableHead(width, divisor) {
   return `\n## D = ${width}, K = N/${divisor}\n
-| method | N | K | ms | min | runs | memory MB | ratio to ideal | encoder |
+| method | N | K | ms | CPU ms | runs | memory MB | ratio | encoder |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|`
 }
 
-function tableRow({ method, size, divisor, skipped, ms, min, runs, memoryMb, multiplyRate, width }, encoder) {
+function tableRow({ method, size, divisor, width, skipped, ms, cpuMs, runs, memoryMb, multiplyRate }, encoder) {
   const keep = Math.round(size / divisor)
-  if (skipped) return `| ${method} | ${size} | ${keep} | skipped: ${skipped} |  |  |  |  |  |`
-  const ideal = (size * size * width) / 2 / multiplyRate / 1000
-  const ratio = [...GREEDY, 'vispruner'].includes(method)
-    ? `${(ms / ideal).toFixed(2)} (at ${(multiplyRate / 1000).toFixed(1)} G/s)`
-    : ''
-  const share = `${((100 * ms) / encoder).toPrecision(2)} %`
-  return `| ${method} | ${size} | ${keep} | ${digits(ms)} | ${digits(min)} | ${runs} | ${memoryMb} | ${ratio} | ${share} |`
+  if (skipped) return `| ${method} | ${size} | ${keep} | skipped: ${skipped} | | | | | |`
+  const ratio = (cpuMs * multiplyRate * 1000) / ((size * size * width) / 2)
+  const compared = COMPARING.has(method) ? `${ratio.toFixed(2)} (${(multiplyRate / 1000).toFixed(1)} G/s)` : ''
+  const share = `${Number(((100 * Math.min(ms, cpuMs)) / encoder).toPrecision(2))} %`
+  return `| ${method} | ${size} | ${keep} | ${digits(ms)} | ${digits(cpuMs)} | ${runs} | ${memoryMb ?? ''} | ${compared} | ${share} |`
 }
 
 function digits(ms) {
@@ -185,15 +184,13 @@ function growthTable(methods, results) {
 }
 
 function exponent(results) {
-  const points = results.filter(({ skipped }) => !skipped).map(({ size, ms }) => [Math.log(size), Math.log(ms)])
+  const points = results
+    .filter(({ skipped }) => !skipped)
+    .map(({ size, ms, cpuMs }) => [Math.log(size), Math.log(Math.min(ms, cpuMs))])
   if (points.length < 2) return ''
   const mean = (axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length
   const [x, y] = [mean(0), mean(1)]
   const slope =
     points.reduce((sum, [a, b]) => sum + (a - x) * (b - y), 0) / points.reduce((sum, [a]) => sum + (a - x) ** 2, 0)
   return slope.toFixed(2)
-}
-
-function median(values) {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]
 }
