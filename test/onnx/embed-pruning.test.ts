@@ -55,11 +55,17 @@ function hostSelection(
   })
 }
 
-function expectEqualToHost(outputs: Outputs, features: string, host: ReturnType<typeof hostSelection>): void {
+function expectEqualToHost(
+  outputs: Outputs,
+  features: string,
+  host: ReturnType<typeof hostSelection>,
+  tolerance = 0,
+): void {
   expect(numbers(outputs['kept_indices'])).toEqual(host.flatMap(({ kept }) => [...kept]))
   expect(numbers(outputs['roles'])).toEqual(host.flatMap(({ roles }) => [...roles]))
   const expected = Float32Array.from(host.flatMap(({ rows }) => rows.flatMap((row) => [...row])))
-  expect(rawBytes(outputs[features]).equals(Buffer.from(expected.buffer))).toBe(true)
+  if (tolerance === 0) expect(rawBytes(outputs[features]).equals(Buffer.from(expected.buffer))).toBe(true)
+  else expect(largestDifference(floats(outputs[features]), expected)).toBeLessThan(tolerance)
 }
 
 /** The token grid of a golden input. */
@@ -75,6 +81,8 @@ describe('embedPruning over all encoders', () => {
     const bytes = readModelFile(file)
     const info = inspectEncoder(bytes)
     const layers = { object: info.suggestedObjectLayer, deep: info.deepLayer }
+    // The runtime drops roundings to float16 where it sees two casts in a row; a gather may stand between them.
+    const tolerance = info.dtype === 'fp16' ? 1e-2 : 0
     const tapped = await createSession(tapAttention(bytes, { layers: [layers.object, layers.deep] }))
     const compiled = await createSession(embedPruning(bytes))
     for (const golden of goldenFor(file).filter((candidate) => takesBatch(info, candidate))) {
@@ -83,7 +91,12 @@ describe('embedPruning over all encoders', () => {
       for (const keep of [1, 5, 21, 64, 1000]) {
         const features = withoutPrefix(all, info.featuresOutput, info.prefixTokens, options.grid)
         const host = hostSelection(features, options, keep)
-        expectEqualToHost(await compiled.run({ ...golden.feeds, ...keepOf(keep) }), info.featuresOutput, host)
+        expectEqualToHost(
+          await compiled.run({ ...golden.feeds, ...keepOf(keep) }),
+          info.featuresOutput,
+          host,
+          tolerance,
+        )
       }
     }
   })
@@ -246,16 +259,45 @@ describe('embedPruning on scores of any kind', () => {
   })
 })
 
+function isAllowed(bytes: Uint8Array, gather: 'projector' | 'feed-forward'): boolean {
+  try {
+    embedPruning(bytes, { gather })
+    return true
+  } catch (error) {
+    if (error instanceof ModelError) return false
+    throw error
+  }
+}
+
 describe('embedPruning in front of the projector and the last feed-forward part', () => {
-  it.each(['projector', 'feed-forward'] as const)('%s: the same tokens, features within 1e-6', async (gather) => {
-    const file = 'tiny-llava/onnx/vision_encoder.onnx'
+  const allowed = visionFiles().flatMap((file) => {
     const bytes = readModelFile(file)
+    return (['projector', 'feed-forward'] as const)
+      .filter((gather) => isAllowed(bytes, gather))
+      .map((gather) => ({ file, gather }))
+  })
+
+  it.each(allowed)('$file, $gather: the same tokens and features', async ({ file, gather }) => {
+    const bytes = readModelFile(file)
+    const { dtype } = inspectEncoder(bytes)
+    const tolerance = dtype === 'fp16' ? 2e-2 : dtype === 'q4' ? 1e-5 : 1e-6
+    const late = await createSession(embedPruning(bytes))
+    const early = await createSession(embedPruning(bytes, { gather }))
     const [golden] = goldenFor(file)
-    const late = await (await createSession(embedPruning(bytes))).run({ ...golden!.feeds, ...keepOf(21) })
-    const early = await (await createSession(embedPruning(bytes, { gather }))).run({ ...golden!.feeds, ...keepOf(21) })
-    expect(numbers(early['kept_indices'])).toEqual(numbers(late['kept_indices']))
-    expect(early['image_features']?.dims).toEqual([1, 21, 64])
-    expect(largestDifference(floats(early['image_features']), floats(late['image_features']))).toBeLessThan(1e-6)
+    for (const keep of [1, 21, 500]) {
+      const expected = await late.run({ ...golden!.feeds, ...keepOf(keep) })
+      const outputs = await early.run({ ...golden!.feeds, ...keepOf(keep) })
+      expect(numbers(outputs['kept_indices'])).toEqual(numbers(expected['kept_indices']))
+      expect(outputs['image_features']?.dims).toEqual(expected['image_features']?.dims)
+      expect(largestDifference(floats(outputs['image_features']), floats(expected['image_features']))).toBeLessThan(
+        tolerance,
+      )
+    }
+  })
+
+  it('is allowed for plain exports', () => {
+    expect(allowed).toContainEqual({ file: 'tiny-llava/onnx/vision_encoder.onnx', gather: 'projector' })
+    expect(allowed).toContainEqual({ file: 'tiny-llava/onnx/vision_encoder.onnx', gather: 'feed-forward' })
   })
 
   it.each([
