@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { ascending, onRandomInputs, rowsOf, slowCosine, type FullInput } from '../../test/random-input.js'
-import { cdpruner } from './cdpruner.js'
+import {
+  ascending,
+  onRandomInputs,
+  randomInput,
+  rowsOf,
+  slowCosine,
+  slowRanking,
+  type FullInput,
+} from '../../test/random-input.js'
+import { cdpruner, qualities } from './cdpruner.js'
 
 /** Determinant by Gaussian elimination with pivots. */
 function determinant(matrix: number[][]): number {
@@ -44,6 +52,34 @@ it.each([-1, 1] as const)('equals greedy determinants in float64 with sign %i', 
     if (most < 1) return
     expect([...cdpruner({ sign }).select(input, most).kept]).toEqual(slow(input, most, sign))
   })
+})
+
+/** The same greedy choice by an incremental Cholesky factor of the whole kernel, the algorithm of the paper, in float64. */
+function cholesky({ features, relevance }: FullInput, keep: number): number[] {
+  const r = qualities(relevance, -1)
+  const rows = rowsOf(features, r.length)
+  const kernel = rows.map((a, i) => rows.map((b, j) => r[i]! * slowCosine(a, b) * r[j]!))
+  const rest = kernel.map((row, i) => row[i]!)
+  const factor: number[][] = []
+  const chosen: number[] = []
+  while (chosen.length < keep) {
+    const best = slowRanking(rest).find((i) => !chosen.includes(i))!
+    const root = Math.sqrt(rest[best]!)
+    const column = rest.map((_, i) => {
+      return (kernel[best]![i]! - factor.reduce((sum, c) => sum + c[best]! * c[i]!, 0)) / root
+    })
+    column.forEach((value, i) => (rest[i] = rest[i]! - value * value))
+    factor.push(column)
+    chosen.push(best)
+  }
+  return ascending(chosen)
+}
+
+it('equals the incremental Cholesky factor up to nearly the full rank', () => {
+  for (let seed = 0; seed < 5; seed++) {
+    const input = randomInput(13, 16, seed, 40)
+    for (const keep of [9, 23, 37]) expect([...cdpruner().select(input, keep).kept]).toEqual(cholesky(input, keep))
+  }
 })
 
 describe('when the rank is used up', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { ascending, onRandomInputs, rowsOf, slowCosine, type FullInput } from '../../test/random-input.js'
+import { ascending, onRandomInputs, randomInput, rowsOf, slowCosine, type FullInput } from '../../test/random-input.js'
 import { divprune } from './divprune.js'
 
 /** Distances of all pairs in float64, then max-min from the definition. */
@@ -23,6 +23,11 @@ it('equals max-min in float64', () => {
   onRandomInputs(60, (input, keep) => {
     expect([...divprune().select(input, keep).kept]).toEqual(slow(input, keep))
   })
+})
+
+it('equals it over many tokens and steps', () => {
+  const input = randomInput(13, 16, 7, 40)
+  for (const keep of [23, 70]) expect([...divprune().select(input, keep).kept]).toEqual(slow(input, keep))
 })
 
 it('worked by hand: the odd one out first, then the farthest from it', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { ascending, onRandomInputs, rowsOf, slowCosine, type FullInput } from '../../test/random-input.js'
+import { ascending, onRandomInputs, randomInput, rowsOf, slowCosine, type FullInput } from '../../test/random-input.js'
 import { scope } from './scope.js'
 
 /** Every gain in every round, in float64. */
@@ -21,6 +21,11 @@ it('equals the greedy choice in float64', () => {
   onRandomInputs(60, (input, keep) => {
     expect([...scope().select(input, keep).kept]).toEqual(slow(input, keep))
   })
+})
+
+it('equals it over many tokens and steps', () => {
+  const input = randomInput(11, 12, 7, 40)
+  for (const keep of [15, 40]) expect([...scope().select(input, keep).kept]).toEqual(slow(input, keep))
 })
 
 it('equals it with negative scores too, whose gains grow', () => {
