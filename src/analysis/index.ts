@@ -7,6 +7,7 @@
 export { measureImages, type OnMeasured, type StudyImage } from './study.js'
 export { measureImage, type ImageMeasures } from './measure.js'
 export { SHARES, StudyTotals, type StudyTotalsState } from './totals.js'
+export { layersCsv } from './csv.js'
 export { studyNumbers, type LayerCurve, type StudyNumbers } from './numbers.js'
 
 // Encoders.
@@ -40,6 +41,7 @@ export { iouOf } from './iou.js'
 export { meanDistances, pairwiseDistances } from './dispersion.js'
 export { ranksOf, topCount } from './ranks.js'
 export { neighbourSimilarity } from './redundancy.js'
+export { tokenMap, type TokenMap } from './token-map.js'
 export { tsne, usablePerplexity, type TsneOptions } from './tsne.js'
 
 // Redundancy of visual and text tokens.

@@ -10,6 +10,7 @@ import { demoCommand } from './demo.js'
 import { inspectCommand } from './inspect.js'
 import { methodsCommand } from './methods.js'
 import { note } from './output.js'
+import { studyCommand } from './study.js'
 import { tapCommand } from './tap.js'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
@@ -20,7 +21,7 @@ const program = new Command('hiprune')
   .option('--verbose', 'print stack traces and the library log')
 
 const encoderCommands = [inspectCommand(), tapCommand(), compileCommand()]
-const studyCommands = [calibrateCommand()]
+const studyCommands = [studyCommand(), calibrateCommand()]
 const commands = [askCommand(), demoCommand(), methodsCommand(), ...encoderCommands, ...studyCommands]
 for (const command of commands) program.addCommand(command)
 for (const command of [program, ...program.commands]) {
