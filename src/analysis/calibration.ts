@@ -1,4 +1,4 @@
-import { ArgumentError } from '../errors.js'
+import type { EncoderCalibration } from '../models/index.js'
 import { fallbackLayer, largestRise, MIN_AGREEMENT, MIN_RISE } from './jump.js'
 import type { StudyNumbers } from './numbers.js'
 import { intervalOf } from './statistics.js'
@@ -65,14 +65,7 @@ function noJump(rise: number, agreement: number): string | undefined {
 const percent = (share: number) => `${Math.round(100 * share)} %`
 
 /** The JSON of `hiprune calibrate`, as `ask`, `serve` and `loadPruned` accept it. */
-export interface Calibration extends LayerChoice {
-  readonly version: 1
-  readonly encoder: {
-    readonly file: string
-    /** SHA-256 of the encoder's ONNX file, hexadecimal. Files with external weights are told apart by their graph only. */
-    readonly sha256: string
-    readonly layers: number
-  }
+export interface Calibration extends LayerChoice, EncoderCalibration {
   readonly images: number
   readonly seed: number
   /** Mean dispersion of the top 5 % of each layer, from layer 1. */
@@ -84,25 +77,16 @@ export interface Calibration extends LayerChoice {
 /** What `hiprune calibrate` writes. @param seed Of the bootstrap. */
 export function calibrationOf(
   { file, sha256 }: { readonly file: string; readonly sha256: string },
-  { images, depth, layers, dispersion, iou }: StudyNumbers,
+  { images, layers, dispersion, iou }: StudyNumbers,
   seed: number,
 ): Calibration {
   return {
     version: 1,
-    encoder: { file, sha256, layers: depth },
+    encoder: { file, sha256 },
     ...layers,
     images,
     seed,
     dispersion: dispersion[0]?.mean ?? [],
     ...(iou && { iou: { mean: iou.mean, bestLayer: iou.bestLayer } }),
   }
-}
-
-/** @throws ArgumentError for a value that is no calibration. */
-export function checkCalibration(value: unknown): Calibration {
-  const { version, encoder, objectLayer, deepLayer } = (value ?? {}) as Partial<Calibration>
-  const isLayer = (layer: unknown) => Number.isInteger(layer) && Number(layer) >= 1
-  const isComplete = version === 1 && typeof encoder?.sha256 === 'string' && isLayer(objectLayer) && isLayer(deepLayer)
-  if (isComplete) return value as Calibration
-  throw new ArgumentError('calibration', value, "the JSON that 'hiprune calibrate' writes (version 1)")
 }

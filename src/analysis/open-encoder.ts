@@ -1,7 +1,13 @@
 import { AutoConfig, AutoProcessor, type Processor } from '@huggingface/transformers'
-import { describeSource, modelFileName, readModelFile, type ModelConfig, type OnnxSession } from '../models/index.js'
+import {
+  describeSource,
+  encoderHash,
+  modelFileName,
+  readModelFile,
+  type ModelConfig,
+  type OnnxSession,
+} from '../models/index.js'
 import { createLayerEncoder, type LayerEncoder, type PreparedImage } from './encoder.js'
-import { encoderHash } from './encoder-hash.js'
 import { pixelRecipe, prepareByProcessor, prepareByRecipe, type PixelOptions } from './prepare.js'
 import { withTokenFeatures, type TokenEncoder } from './token-features.js'
 

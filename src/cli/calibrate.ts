@@ -44,7 +44,7 @@ function inWords({ encoder, objectLayer, deepLayer, reason, jump, images, disper
   const [low, high] = jump.rise95.map((rise) => `${Math.round(100 * rise)} %`)
   const sharpness = jump.sharpness === null ? 'nothing else rises' : `${jump.sharpness.toFixed(1)} times the next rise`
   return [
-    `${encoder.file}: object layer ${objectLayer}, deep layer ${deepLayer} of ${encoder.layers} (${images} images)`,
+    `${encoder.file}: object layer ${objectLayer}, deep layer ${deepLayer} (${images} images)`,
     reason,
     `largest rise: layer ${jump.layers[0]} to ${jump.layers[1]}, 95 % of bootstrap samples ${low} to ${high}, ${sharpness}, the same layer in ${Math.round(100 * jump.agreement)} % of them`,
     ...(iou ? [`IoU with the object masks is largest in layer ${iou.bestLayer}`] : []),

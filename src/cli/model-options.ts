@@ -13,6 +13,7 @@ export interface ModelOptions {
   device?: string
   alpha?: string
   objectLayer?: string
+  calibration?: string
   shape?: string
   borders?: string
   seed?: string
@@ -28,6 +29,7 @@ export function modelOptions(command: Command): Command {
     .option('--method <name>', `selection method: ${[...prunerNames, DOWNSCALE].join(', ')}`, 'hiprune')
     .option('--alpha <0-1>', 'share of the budget for anchors and buffers')
     .option('--object-layer <n>', 'layer whose attention finds the objects, 1-based')
+    .option('--calibration <file>', "object layer from the file that 'hiprune calibrate' wrote for this model")
     .option('--shape <shape>', 'buffers of an anchor: cross, square, diagonal, row, column, none')
     .option('--borders <rule>', 'grid, or clamp as in the public code of the paper')
     .option('--seed <n>', 'seed of random methods')
@@ -36,10 +38,22 @@ export function modelOptions(command: Command): Command {
 }
 
 /** The pruning and loading options that were given; the library fills in the defaults and refuses bad values. */
-export function pruningOf({ keep, method, alpha, objectLayer, shape, borders, seed, dtype, device }: ModelOptions) {
+export function pruningOf({
+  keep,
+  method,
+  alpha,
+  objectLayer,
+  calibration,
+  shape,
+  borders,
+  seed,
+  dtype,
+  device,
+}: ModelOptions) {
   const given = {
     ...(alpha !== undefined && { alpha: finiteNumber('--alpha', alpha) }),
     ...(objectLayer !== undefined && { objectLayer: finiteNumber('--object-layer', objectLayer) }),
+    ...(calibration !== undefined && { calibration }),
     ...(seed !== undefined && { seed: finiteNumber('--seed', seed) }),
     ...(shape !== undefined && { shape }),
     ...(borders !== undefined && { borders }),

@@ -12,6 +12,8 @@ import {
   adapterFor,
   describeSource,
   loadTextTower,
+  readCalibration,
+  type EncoderCalibration,
   type ModelConfig,
   type VisionLanguageModel,
 } from '../models/index.js'
@@ -24,6 +26,8 @@ export type LoadPrunedOptions = PruningOptions &
   Omit<PretrainedModelOptions, 'config'> & {
     /** Layer whose attention finds the main objects, 1-based. Default: the encoder's own (SPEC 1). */
     readonly objectLayer?: number
+    /** What `hiprune calibrate` wrote for this model's encoder: the object or, in Node, its file. `objectLayer` goes before it. */
+    readonly calibration?: EncoderCalibration | string
   }
 
 export interface PrunedModel {
@@ -54,10 +58,11 @@ const LOADING = [
  *   incomplete, or cannot be pruned.
  */
 export async function loadPruned(modelId: string, options: LoadPrunedOptions = {}): Promise<PrunedModel> {
-  const { objectLayer, ...others } = options
+  const { objectLayer, calibration: given, ...others } = options
   const loading = Object.fromEntries(LOADING.filter((key) => key in others).map((key) => [key, others[key]]))
   const pruning = Object.fromEntries(Object.entries(others).filter(([key]) => !(key in loading))) as PruningOptions
   planOf(pruning)
+  const calibration = given === undefined ? undefined : await readCalibration(given)
 
   const source = await describeSource(modelId, loading)
   adapterFor(await source.load<ModelConfig>((id) => AutoConfig.from_pretrained(id, loading)))
@@ -66,7 +71,7 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
   if (!tokenizer)
     throw new ModelError(`${modelId}: its processor has no tokenizer; processor_config.json may be missing`)
   const model = await source.load<PreTrainedModel>((id) => AutoModelForImageTextToText.from_pretrained(id, loading))
-  await tapModel(model, source.id, { ...loading, objectLayer })
+  await tapModel(model, source.id, { ...loading, objectLayer, calibration })
   const textTower = await loadTextTower(
     model as unknown as VisionLanguageModel,
     { ...loading, modelId: source.id },

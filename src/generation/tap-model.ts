@@ -1,6 +1,7 @@
-import { ModelError } from '../errors.js'
+import { ArgumentError, ModelError } from '../errors.js'
 import {
   adapterFor,
+  calibratedLayer,
   checkTaps,
   createSessionLike,
   layersToTap,
@@ -8,6 +9,7 @@ import {
   readModelFile,
   tappedLayers,
   tapsFor,
+  type EncoderCalibration,
   type ModelSource,
   type OnnxSession,
   type VisionLanguageModel,
@@ -19,6 +21,8 @@ import { runEncoder } from './encode-images.js'
 export interface TapOptions extends Omit<ModelSource, 'modelId'> {
   /** Layer whose attention finds the main objects, 1-based as in the paper. Default: the encoder's own (SPEC 1). */
   readonly objectLayer?: number | undefined
+  /** Layers that `hiprune calibrate` chose for this encoder; `objectLayer` goes before it. */
+  readonly calibration?: EncoderCalibration | undefined
   /** ONNX Runtime session options, as in `from_pretrained`. */
   readonly session_options?: object | undefined
 }
@@ -29,7 +33,8 @@ export interface TapOptions extends Omit<ModelSource, 'modelId'> {
  * tapped beforehand is left as it is.
  *
  * @param modelId What the model was loaded from: hub id or folder.
- * @throws ModelError when the file is not found, its attention is not understood, or the taps fail their check.
+ * @throws ModelError when the file is not found, its attention is not understood, or the taps fail their check; ArgumentError
+ *   for a calibration of another encoder.
  */
 export async function tapModel<Model>(model: Model, modelId: string, options: TapOptions = {}): Promise<Model> {
   const target = model as unknown as VisionLanguageModel
@@ -40,7 +45,8 @@ export async function tapModel<Model>(model: Model, modelId: string, options: Ta
     const source = { ...options, modelId }
     const file = await readModelFile(source, fileName)
     const info = inspectEncoder(file.bytes)
-    const taps = tapsFor(info, layersToTap(info, options.objectLayer))
+    const calibrated = options.calibration && (await calibratedLayer(options.calibration, file.bytes, info))
+    const taps = tapsFor(info, layersToTap(info, options.objectLayer ?? calibrated))
     const tapped = { ...file, bytes: tapAttention(file.bytes, taps) }
     // On disk the runtime finds external data itself; elsewhere it has to be handed over.
     const externalData = file.folder
@@ -49,6 +55,8 @@ export async function tapModel<Model>(model: Model, modelId: string, options: Ta
     const sessionOptions = { ...(externalData.length > 0 && { externalData }), ...options.session_options }
     target.sessions['vision_encoder'] = await createSessionLike(encoder, tapped, sessionOptions)
     await encoder.release()
+  } else if (options.calibration) {
+    throw new ArgumentError('calibration', 'one', 'none, for this encoder was tapped beforehand')
   }
   await proveTaps(target)
   return model

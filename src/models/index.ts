@@ -1,4 +1,11 @@
 export type { ModelAdapter } from './adapter.js'
+export {
+  calibratedLayer,
+  checkCalibration,
+  encoderHash,
+  readCalibration,
+  type EncoderCalibration,
+} from './calibration.js'
 export { createSessionLike } from './create-session.js'
 export { modelFileName, readModelFile, type ModelSource } from './encoder-file.js'
 export {

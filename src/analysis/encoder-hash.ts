@@ -1,5 +1,0 @@
-/** SHA-256 of an encoder's file in hexadecimal, the key of its calibration. */
-export async function encoderHash(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
-}
