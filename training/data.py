@@ -66,7 +66,7 @@ def make_batch(seed: int, rank: int, step: int, plan: Plan) -> dict[str, torch.T
         origins.append(origin)
     targets = [patch_targets(s) for s in scenes]
     batch = {'pixels': torch.from_numpy(np.stack([s.pixels for s in scenes])), 'origin': torch.from_numpy(np.stack(origins)),
-             'coverage': torch.from_numpy(np.stack([t['coverage'] for t in targets])),
+             'silhouette': torch.from_numpy(np.stack([t['silhouette'] for t in targets])),
              'character': torch.from_numpy(np.stack([t['character'] for t in targets]))}
     shape, colour, offset = [], [], []
     listed = np.zeros((len(scenes), len(SHAPES) * len(COLOUR_NAMES)), np.float32)

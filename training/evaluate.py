@@ -60,7 +60,7 @@ def look(model, image: dict) -> dict[str, np.ndarray | torch.Tensor]:
     layers = vision_transformer(model).encoder.layers[:-1]
     hooks = [layer.self_attn.register_forward_hook(lambda module, args, output: maps.append(output[1][0].float())) for layer in layers]
     batch = {'pixels': torch.from_numpy(image['pixels'].copy())[None], 'origin': torch.zeros(1, 2, dtype=torch.long)}
-    hidden, _ = encode_images(model, batch, through_last=False)
+    hidden, _, _ = encode_images(model, batch)
     for hook in hooks:
         hook.remove()
     received = torch.stack([a.mean((0, 1)) for a in maps])

@@ -44,6 +44,7 @@ def vision_transformer(model: LlavaForConditionalGeneration) -> nn.Module:
 
 OFFSETS = ([(0, 1), (0, -1), (1, 0), (-1, 0)], [(1, 1), (1, -1), (-1, 1), (-1, -1)])  # (columns, rows) a head looks aside
 LOCAL_LAYERS = 8
+EARLY = 4
 
 
 @torch.no_grad()
@@ -104,20 +105,25 @@ def principal_filters(count: int, seed: int) -> torch.Tensor:
 
 
 class Heads(nn.Module):
-    """Training only. Linear read-outs of hidden state -2 per patch, of both CLS states, and of the second decoder layer."""
+    """Training only. Linear read-outs of hidden state -2 per patch, of both CLS states, and of the second decoder layer.
+
+    The silhouette of the object within each patch is read early: shapes are learned through it, and hardly without.
+    """
 
     def __init__(self, vision_width: int, text_width: int):
         super().__init__()
         self.norm = nn.LayerNorm(vision_width)
-        self.sizes = [len(SHAPES) + 1, len(COLOUR_NAMES), len(CHARACTERS) + 1, 2, 1, 2]
+        self.sizes = [len(SHAPES) + 1, len(COLOUR_NAMES), len(CHARACTERS) + 1, 2, 2]
         self.patch = nn.Linear(vision_width, sum(self.sizes))
+        self.early_norm = nn.LayerNorm(vision_width)
+        self.silhouette = nn.Linear(vision_width, 64)
         self.listed = nn.Linear(vision_width, len(SHAPES) * len(COLOUR_NAMES))
         self.listed_last = nn.Linear(vision_width, len(SHAPES) * len(COLOUR_NAMES))
         self.mentioned = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, 2))
 
 
-def encode_images(model, batch, through_last: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Hidden state -2 [B, 1 + patches, width] and, if asked, CLS after the last layer and post-layernorm."""
+def encode_images(model, batch, through_last: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Hidden states -2 and EARLY, [B, 1 + patches, width], and, if asked, CLS after the last layer and post-layernorm."""
     tower = vision_transformer(model)
     side = batch['pixels'].shape[1] // PATCH
     pixels = (batch['pixels'].permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.25
@@ -128,20 +134,22 @@ def encode_images(model, batch, through_last: bool) -> tuple[torch.Tensor, torch
     window = (rows[:, :, None] * FRAME + columns[:, None, :]).flatten(1) + 1  # [B, patches]
     cls = (tower.embeddings.class_embedding + table[0]).expand(len(patches), 1, -1)
     hidden = tower.pre_layrnorm(torch.cat([cls, patches + table[window]], 1))
-    for layer in tower.encoder.layers[:-1]:
+    early = hidden
+    for index, layer in enumerate(tower.encoder.layers[:-1], 1):
         hidden = first(layer(hidden, attention_mask=None))
+        early = hidden if index == EARLY else early
     if not through_last:
-        return hidden, None
-    return hidden, tower.post_layernorm(first(tower.encoder.layers[-1](hidden, attention_mask=None))[:, 0])
+        return hidden, early, None
+    return hidden, early, tower.post_layernorm(first(tower.encoder.layers[-1](hidden, attention_mask=None))[:, 0])
 
 
 def first(output):
     return output[0] if isinstance(output, tuple) else output
 
 
-def vision_losses(heads: Heads, batch, hidden, last_cls) -> dict[str, torch.Tensor]:
+def vision_losses(heads: Heads, batch, hidden, early, last_cls) -> dict[str, torch.Tensor]:
     normed = heads.norm(hidden)
-    shape, colour, character, offset, coverage, place = heads.patch(normed[:, 1:]).float().split(heads.sizes, -1)
+    shape, colour, character, offset, place = heads.patch(normed[:, 1:]).float().split(heads.sizes, -1)
     on_object = batch['shape'] > 0
     side = batch['pixels'].shape[1] // PATCH
     axis = torch.arange(side, device=hidden.device)
@@ -157,7 +165,7 @@ def vision_losses(heads: Heads, batch, hidden, last_cls) -> dict[str, torch.Tens
         'colour': 0.5 * F.cross_entropy(colour.flatten(0, 1), batch['colour'].flatten()),
         'character': F.cross_entropy(character.flatten(0, 1), batch['character'].flatten(), character_weight),
         'offset': F.smooth_l1_loss(offset[on_object], batch['offset'][on_object], beta=0.2),
-        'coverage': 0.5 * F.binary_cross_entropy_with_logits(coverage[..., 0], batch['coverage']),
+        'silhouette': 2 * F.binary_cross_entropy_with_logits(heads.silhouette(heads.early_norm(early[:, 1:])).float(), batch['silhouette']),
         'place': 5 * F.mse_loss(place, truth),
         'listed': 2 * F.binary_cross_entropy_with_logits(heads.listed(normed[:, 0]).float(), batch['listed'], pos_weight=positive),
     }

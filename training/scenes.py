@@ -61,6 +61,7 @@ class Scene:
     pixels: np.ndarray  # uint8 [size, size, 3]
     labels: np.ndarray  # uint8 [size, size]: 0 background, i + 1 item i, SIGN_LABEL the sign
     characters: np.ndarray  # uint8 [size, size]: 0 nothing, i + 1 the box of CHARACTERS[i]
+    ink: np.ndarray  # bool [size, size]: the strokes of the sign's text
     items: list[Item]
     sign: Sign | None
     background: str
@@ -174,7 +175,9 @@ def draw_shape(shape: str, radius: float, angle: float) -> np.ndarray:
 
 
 def free_place(rng, size: int, half_width: float, half_height: float, boxes: list) -> tuple[float, float] | None:
-    """A centre whose box keeps 4 px from every other box, or None after 30 tries."""
+    """A centre whose box keeps 4 px from every other box, or None: after 30 tries, or because the box is too large."""
+    if 2 * max(half_width, half_height) + 4 >= size:
+        return None
     for _ in range(30):
         x = rng.uniform(half_width + 2, size - half_width - 2)
         y = rng.uniform(half_height + 2, size - half_height - 2)
@@ -184,7 +187,7 @@ def free_place(rng, size: int, half_width: float, half_height: float, boxes: lis
     return None
 
 
-def draw_sign(rng, pixels, labels, characters, boxes) -> Sign | None:
+def draw_sign(rng, pixels, labels, characters, ink, boxes) -> Sign | None:
     size = pixels.shape[0]
     kind = str(rng.choice(['number', 'letter', 'word'], p=[0.55, 0.15, 0.3]))
     if kind == 'number':
@@ -202,13 +205,14 @@ def draw_sign(rng, pixels, labels, characters, boxes) -> Sign | None:
         return None
     left, top = round(place[0] - width / 2), round(place[1] - height / 2)
     dark, light = rng.uniform(0, 60, 3), rng.uniform(200, 255, 3)
-    ink, plate = (dark, light) if rng.random() < 0.6 else (light, dark)
+    stroke, plate = (dark, light) if rng.random() < 0.6 else (light, dark)
     canvas = Image.new('L', (math.ceil(width), math.ceil(height)), 0)
     ImageDraw.Draw(canvas).text((6, 1), text, fill=255, font=font)
     coverage = np.asarray(canvas, dtype=np.float32)[..., None] / 255
     window = (slice(top, top + canvas.height), slice(left, left + canvas.width))
-    pixels[window] = plate * (1 - coverage) + ink * coverage
+    pixels[window] = plate * (1 - coverage) + stroke * coverage
     labels[window] = SIGN_LABEL
+    ink[window] = coverage[..., 0] > 0.5
     for i, character in enumerate(text):
         columns = slice(left + 6 + round(advances[i]), left + 6 + round(advances[i + 1]))
         characters[top + 3:top + canvas.height - 3, columns] = CHARACTERS.index(character) + 1
@@ -237,9 +241,10 @@ def make_scene(rng: np.random.Generator, size: int = 320, split: str = 'train', 
     pixels = np.clip(pixels, 0, 255)
     labels = np.zeros((size, size), np.uint8)
     characters = np.zeros((size, size), np.uint8)
+    ink = np.zeros((size, size), bool)
     boxes: list = []
     items: list[Item] = []
-    sign = draw_sign(rng, pixels, labels, characters, boxes) if rng.random() < 0.5 else None
+    sign = draw_sign(rng, pixels, labels, characters, ink, boxes) if rng.random() < 0.5 else None
     # The number of objects hardly depends on the size, so that it cannot be guessed from the number of tokens.
     wanted = 8 if dense else int(rng.integers(1, 5 if size < 200 else 7))
     crowded = wanted * (320 / size) ** 2 > 6
@@ -264,11 +269,12 @@ def make_scene(rng: np.random.Generator, size: int = 320, split: str = 'train', 
         items.append(Item(shape, colour, x, y, radius))
         labels[rows, columns][coverage > 0.5] = len(items)
     pixels = pixels * rng.uniform(0.85, 1.1) + rng.normal(0, rng.uniform(0, 5), (size, size, 1))
-    return Scene(np.clip(pixels, 0, 255).astype(np.uint8), labels, characters, items, sign, background)
+    return Scene(np.clip(pixels, 0, 255).astype(np.uint8), labels, characters, ink, items, sign, background)
 
 
 def patch_targets(scene: Scene) -> dict[str, np.ndarray]:
-    """Per patch, row-major [patches]: item (0 none, i + 1), coverage by objects in [0, 1], character (0 none)."""
+    """Per patch, row-major [patches]: item (0 none, i + 1), character (0 none); silhouette [patches, 64]: share of each 2 x 2 px cell
+    that is an object or ink."""
     side = scene.labels.shape[0] // PATCH
 
     def counts(label_map: np.ndarray, kinds: int) -> np.ndarray:  # [patches, kinds]
@@ -278,8 +284,9 @@ def patch_targets(scene: Scene) -> dict[str, np.ndarray]:
 
     area = PATCH * PATCH
     objects = counts(np.where(scene.labels == SIGN_LABEL, 0, scene.labels), len(scene.items) + 1)
-    coverage = 1 - objects[:, 0] / area
-    item = np.where(coverage > 0.2, objects[:, 1:].argmax(1) + 1, 0) if scene.items else np.zeros(side * side, np.int64)
+    item = np.where(objects[:, 0] < 0.8 * area, objects[:, 1:].argmax(1) + 1, 0) if scene.items else np.zeros(side * side, np.int64)
     letters = counts(scene.characters, len(CHARACTERS) + 1)
     character = np.where(letters[:, 0] < 0.6 * area, letters[:, 1:].argmax(1) + 1, 0)
-    return {'item': item, 'coverage': coverage.astype(np.float32), 'character': character}
+    filled = ((scene.labels > 0) & (scene.labels != SIGN_LABEL)) | scene.ink
+    silhouette = filled.reshape(side, 8, 2, side, 8, 2).mean((2, 5), dtype=np.float32).swapaxes(1, 2).reshape(side * side, 64)
+    return {'item': item, 'silhouette': silhouette, 'character': character}

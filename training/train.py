@@ -63,14 +63,14 @@ def rate_factor(progress: float) -> float:
 class Batches(Dataset):
     """Item = step. `progress` is shared memory, so that workers plan with the clock of the training process."""
 
-    def __init__(self, seed: int, rank: int, factor: float, progress):
-        self.seed, self.rank, self.factor, self.progress = seed, rank, factor, progress
+    def __init__(self, seed: int, rank: int, factor: float, progress, steps: int | None):
+        self.seed, self.rank, self.factor, self.progress, self.steps = seed, rank, factor, progress, steps
 
     def __len__(self) -> int:
         return 10**7
 
     def __getitem__(self, step: int):
-        plan = plan_step(self.progress.value, step, self.factor)
+        plan = plan_step(step / self.steps if self.steps else self.progress.value, step, self.factor)
         return plan, make_batch(self.seed, self.rank, step, plan)
 
 
@@ -97,7 +97,7 @@ def train(rank: int, world: int, options: argparse.Namespace) -> None:
         step, elapsed, images = state['step'], state['elapsed'], state['images']
     progress = multiprocessing.Value('d', 0.0)
     workers = preset['workers'] if options.workers is None else options.workers
-    loader = DataLoader(Batches(options.seed, rank, preset['batch'] * options.batch, progress), batch_size=None,
+    loader = DataLoader(Batches(options.seed, rank, preset['batch'] * options.batch, progress, options.steps), batch_size=None,
                         sampler=range(step, 10**7), num_workers=workers, prefetch_factor=4 if workers else None)
     started, saved_at, logged_at = time.time() - elapsed, time.time(), 0.0
     log = (options.out / 'curve.csv').open('a', newline='') if rank == 0 else None
@@ -131,8 +131,8 @@ def train(rank: int, world: int, options: argparse.Namespace) -> None:
         set_rate(optimizers, rate_factor(share))
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == 'cuda'):
             with torch.set_grad_enabled(not frozen):
-                hidden, last_cls = encode_images(model, batch, through_last=plan.stage == 'vision')
-            losses = {} if frozen else vision_losses(heads, batch, hidden, last_cls)
+                hidden, early, last_cls = encode_images(model, batch, through_last=plan.stage == 'vision')
+            losses = {} if frozen else vision_losses(heads, batch, hidden, early, last_cls)
             weight = 1.0 if plan.stage == 'vision' else 0.3
             loss = weight * sum(losses.values(), torch.zeros((), device=device))
             if plan.questions:
@@ -175,7 +175,7 @@ def train(rank: int, world: int, options: argparse.Namespace) -> None:
         dist.destroy_process_group()
 
 
-COLUMNS = ['step', 'progress', 'minutes', 'images', 'stage', 'answer', 'right', 'mentioned', 'shape', 'colour', 'character', 'offset', 'coverage',
+COLUMNS = ['step', 'progress', 'minutes', 'images', 'stage', 'answer', 'right', 'mentioned', 'shape', 'colour', 'character', 'offset', 'silhouette',
            'place', 'listed', 'listed_last']
 
 
