@@ -5,6 +5,7 @@ import os from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import * as ort from 'onnxruntime-node'
+import * as prettier from 'prettier'
 
 const HELP = `Usage: npm run bench:methods -- [options]
   --methods LIST   names, comma separated (default: all)
@@ -63,7 +64,14 @@ async function main() {
   }
   print(growthTable(methods, results))
   print(`\nLoad average at the end: ${loads()}.`)
-  if (options.write) writeFileSync(new URL('../docs/bench-methods.md', import.meta.url), lines.join('\n') + '\n')
+  if (options.write) await writeReport(lines.join('\n'))
+}
+
+/** Laid out as the repository's other texts. */
+async function writeReport(text) {
+  const file = fileURLToPath(new URL('../docs/bench-methods.md', import.meta.url))
+  const config = await prettier.resolveConfig(file)
+  writeFileSync(file, await prettier.format(text, { ...config, filepath: file }))
 }
 
 /** One case in a process of its own, so that its peak memory is its own too. */
