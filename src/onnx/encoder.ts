@@ -37,13 +37,16 @@ export function pathToFeatures(encoder: Encoder, site: AttentionSite): TokenPath
   return findTokenPath(encoder.graph, encoder.shapes, site, encoder.features.name)
 }
 
+/** Outputs that are looked at when none has a known name; each costs a walk through the graph. */
+const maxOutputs = 16
+
 /** Known names first; otherwise the output that most attention flows into. */
 function chooseFeatures(graph: Graph, sites: readonly AttentionSite[]): ValueInfo {
   for (const name of ['image_features', 'last_hidden_state']) {
     const output = graph.model.outputs.find((candidate) => candidate.name === name)
     if (output) return output
   }
-  const scored = graph.model.outputs.map((output) => {
+  const scored = graph.model.outputs.slice(0, maxOutputs).map((output) => {
     const used = ancestors(graph, output.name)
     return { output, count: sites.filter((site) => used.has(site.output)).length }
   })
@@ -56,7 +59,7 @@ function chooseFeatures(graph: Graph, sites: readonly AttentionSite[]): ValueInf
 }
 
 /** All values that `name` is computed from. */
-function ancestors(graph: Graph, name: string): Set<string> {
+export function ancestors(graph: Graph, name: string): Set<string> {
   const seen = new Set([name])
   const open = [name]
   for (let current = open.pop(); current !== undefined; current = open.pop()) {

@@ -293,11 +293,14 @@ export function encodeValueInfo(
   )
 }
 
+/** `hiprune/`, or with a number where the model has values of that name already. */
 function freePrefix(model: OnnxModel): string {
-  const taken = (prefix: string): boolean =>
-    model.nodes.some((node) => node.outputs.some((name) => name.startsWith(prefix))) ||
-    [...model.initializers.keys(), ...model.inputs.map((input) => input.name)].some((name) => name.startsWith(prefix))
+  const taken = new Set<string>()
+  const note = (name: string): unknown => taken.add(/^hiprune\d*\//.exec(name)?.[0] ?? '')
+  for (const node of model.nodes) node.outputs.forEach(note)
+  for (const name of model.initializers.keys()) note(name)
+  for (const input of model.inputs) note(input.name)
   let prefix = 'hiprune/'
-  for (let i = 2; taken(prefix); i++) prefix = `hiprune${i}/`
+  for (let i = 2; taken.has(prefix); i++) prefix = `hiprune${i}/`
   return prefix
 }

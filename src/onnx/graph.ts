@@ -13,6 +13,8 @@ export interface Graph {
   readonly inputs: readonly ValueInfo[]
   /** Values that change with the *content* of an input, not merely with its shape. */
   readonly contentDependent: ReadonlySet<string>
+  /** What {@link constantTensor} has found so far. */
+  readonly constants: Map<string, TensorHeader | undefined>
 }
 
 /** Operators whose result depends on the shape of their input only. */
@@ -28,7 +30,15 @@ export function buildGraph(model: OnnxModel): Graph {
   const inputs = model.inputs.filter((input) => !model.initializers.has(input.name))
   checkNames(model, producers)
   const order = sortNodes(model, producers)
-  return { model, order, producers, consumers, inputs, contentDependent: contentDependence(order, inputs) }
+  return {
+    model,
+    order,
+    producers,
+    consumers,
+    inputs,
+    contentDependent: contentDependence(order, inputs),
+    constants: new Map(),
+  }
 }
 
 /** The stored tensor behind a name: a weight, or the value of a Constant node. */
@@ -36,7 +46,9 @@ export function constantTensor(graph: Graph, name: string): TensorHeader | undef
   const stored = graph.model.initializers.get(name)
   if (stored) return stored
   const node = graph.producers.get(name)
-  return node?.opType === 'Constant' ? attribute(graph.model, node, 'value')?.tensor : undefined
+  if (node?.opType !== 'Constant') return undefined
+  if (!graph.constants.has(name)) graph.constants.set(name, attribute(graph.model, node, 'value')?.tensor)
+  return graph.constants.get(name)
 }
 
 /** `com.microsoft.Attention` or, for standard operators, the bare name. */

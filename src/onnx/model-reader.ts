@@ -1,4 +1,5 @@
 import { ModelError } from '../errors.js'
+import { Allowance, limits } from './limits.js'
 import { WireReader } from './wire.js'
 
 /** Part of the file, as byte offsets: `stop` is one past the end. */
@@ -68,18 +69,6 @@ export interface OnnxModel {
   readonly functionCount: number
 }
 
-/** Named limits; a file beyond them is refused rather than worked on for minutes. */
-export const limits = {
-  /** The largest published encoders have some 20,000 nodes. */
-  nodes: 200_000,
-  /** Weights, inputs, outputs and annotations, each. */
-  entries: 400_000,
-  /** Inputs, outputs and attributes of one node: a Concat of a few thousand values is the widest seen. */
-  arity: 65_536,
-  /** Dimensions of a tensor; ONNX Runtime stops far earlier. */
-  rank: 64,
-} as const
-
 /** Reads the skeleton of a model; weights are skipped. @throws {ModelError} when the bytes are not a usable ONNX model. */
 export function readModel(bytes: Uint8Array): OnnxModel {
   if (!(bytes instanceof Uint8Array)) throw new ModelError('not a readable ONNX file: got something that is not bytes')
@@ -90,6 +79,7 @@ export function readModel(bytes: Uint8Array): OnnxModel {
 }
 
 class ModelDraft {
+  private readonly allowance: Allowance
   irVersion = 0
   producer = ''
   functionCount = 0
@@ -102,7 +92,9 @@ class ModelDraft {
   readonly outputs: ValueInfo[] = []
   readonly valueInfos: ValueInfo[] = []
 
-  constructor(readonly bytes: Uint8Array) {}
+  constructor(readonly bytes: Uint8Array) {
+    this.allowance = new Allowance(bytes.length)
+  }
 
   /** ModelProto: ir_version 1, producer_name 2, graph 7, opset_import 8, functions 25. */
   read(): void {
@@ -121,7 +113,22 @@ class ModelDraft {
     if (this.nodes.length === 0) throw new ModelError('not a usable ONNX model: its graph has no nodes')
     if (!this.opsets.has(''))
       throw new ModelError('not a usable ONNX model: it declares no opset for the standard operators')
-    return { ...this, bytes: this.bytes, graphSpan: this.graphSpan }
+    const { bytes, irVersion, producer, functionCount, graphSpan, graphCount, opsets } = this
+    const { nodes, initializers, inputs, outputs, valueInfos } = this
+    return {
+      bytes,
+      irVersion,
+      producer,
+      functionCount,
+      graphSpan,
+      graphCount,
+      opsets,
+      nodes,
+      initializers,
+      inputs,
+      outputs,
+      valueInfos,
+    }
   }
 
   private readOpset(reader: WireReader): void {
@@ -143,21 +150,25 @@ class ModelDraft {
     while (reader.next()) {
       if (reader.field === 1) this.addNode(reader)
       else if (reader.field === 5) this.addInitializer(reader)
-      else if (reader.field === 11) add(this.inputs, readValueInfo(reader), 'inputs')
-      else if (reader.field === 12) add(this.outputs, readValueInfo(reader), 'outputs')
-      else if (reader.field === 13) add(this.valueInfos, readValueInfo(reader), 'value annotations')
+      else if (reader.field === 11) this.addInfo(this.inputs, reader)
+      else if (reader.field === 12) this.addInfo(this.outputs, reader)
+      else if (reader.field === 13) this.addInfo(this.valueInfos, reader)
     }
   }
 
   private addNode(field: WireReader): void {
-    if (this.nodes.length >= limits.nodes)
-      throw new ModelError(`not a usable ONNX model: more than ${limits.nodes} nodes`)
-    this.nodes.push(readNode(field.message(), this.nodes.length, { start: field.tagStart, stop: field.stop }))
+    this.allowance.take('nodes')
+    this.nodes.push(readNode(field, this.nodes.length, this.allowance))
+  }
+
+  private addInfo(list: ValueInfo[], field: WireReader): void {
+    this.allowance.take('entries')
+    list.push(readValueInfo(field))
   }
 
   private addInitializer(outer: WireReader): void {
     const header = readTensor(outer.message(), { start: outer.start, stop: outer.stop })
-    if (this.initializers.size >= limits.entries) throw new ModelError('not a usable ONNX model: too many weights')
+    this.allowance.take('entries')
     if (this.initializers.has(header.name))
       throw new ModelError(`not a usable ONNX model: two weights are called ${quote(header.name)}`)
     this.initializers.set(header.name, header)
@@ -165,21 +176,23 @@ class ModelDraft {
 }
 
 /** NodeProto: input 1, output 2, name 3, op_type 4, attribute 5, domain 7. */
-function readNode(reader: WireReader, index: number, span: Span): OnnxNode {
+function readNode(field: WireReader, index: number, allowance: Allowance): OnnxNode {
+  const reader = field.message()
   const inputs: string[] = []
   const outputs: string[] = []
   const attributes: Span[] = []
   const text = { name: '', opType: '', domain: '' }
   while (reader.next()) {
-    if (reader.field === 1) add(inputs, asText(reader), 'inputs of a node', limits.arity)
-    else if (reader.field === 2) add(outputs, asText(reader), 'outputs of a node', limits.arity)
+    allowance.take('parts')
+    if (reader.field === 1) inputs.push(asText(reader))
+    else if (reader.field === 2) outputs.push(asText(reader))
     else if (reader.field === 3) text.name = asText(reader)
     else if (reader.field === 4) text.opType = asText(reader)
-    else if (reader.field === 5) add(attributes, spanOf(reader), 'attributes of a node', limits.arity)
+    else if (reader.field === 5) attributes.push(spanOf(reader))
     else if (reader.field === 7) text.domain = asText(reader)
   }
   if (text.domain === 'ai.onnx') text.domain = ''
-  return { index, ...text, inputs, outputs, attributes, span }
+  return { index, ...text, inputs, outputs, attributes, span: { start: field.tagStart, stop: field.stop } }
 }
 
 /** TensorProto: dims 1, data_type 2, name 8, external_data 13. Everything else is payload and is skipped. */
@@ -246,7 +259,8 @@ function readShape(reader: WireReader): DeclaredDim[] {
     let dim: DeclaredDim = null
     const inner = reader.message()
     while (inner.next()) dim = inner.field === 1 ? inner.value : inner.field === 2 ? asText(inner) : dim
-    add(dims, dim, 'dimensions of a value', limits.rank)
+    if (dims.push(dim) > limits.rank)
+      throw new ModelError(`not a usable ONNX model: a value of more than ${limits.rank} dimensions`)
   }
   return dims
 }
@@ -259,11 +273,6 @@ function spanOf(reader: WireReader): Span {
 function asText(reader: WireReader): string {
   reader.expect(2)
   return reader.text()
-}
-
-function add<T>(list: T[], item: T, what: string, limit: number = limits.entries): void {
-  if (list.length >= limit) throw new ModelError(`not a usable ONNX model: more than ${limit} ${what}`)
-  list.push(item)
 }
 
 /** A name from a file, made safe for a one-line message. */

@@ -1,6 +1,7 @@
 import { attribute, intAttribute, scalarFloat, smallIntegers } from './attributes.js'
 import { constantTensor, type Graph } from './graph.js'
 import type { OnnxNode, ValueInfo } from './model-reader.js'
+import { limits } from './limits.js'
 import { inferNode } from './shape-rules.js'
 
 /** A length, or null when it is only known at run time. */
@@ -42,6 +43,8 @@ export class ShapeState implements Shapes {
   private readonly shapes = new Map<string, Shape>()
   private readonly declared = new Map<string, Shape>()
   private readonly values = new Map<string, readonly Dim[]>()
+  /** Integers that the file stores, read once. */
+  private readonly stored = new Map<string, readonly number[] | undefined>()
 
   constructor(readonly graph: Graph) {}
 
@@ -52,8 +55,11 @@ export class ShapeState implements Shapes {
   integers(name: string): readonly Dim[] | undefined {
     const known = this.values.get(name)
     if (known) return known
+    if (this.stored.has(name)) return this.stored.get(name)
     const tensor = constantTensor(this.graph, name)
-    return tensor ? smallIntegers(this.graph.model, tensor) : this.inlineIntegers(name)
+    const values = tensor ? smallIntegers(this.graph.model, tensor) : this.inlineIntegers(name)
+    this.stored.set(name, values)
+    return values
   }
 
   scalar(name: string): number | undefined {
@@ -72,7 +78,7 @@ export class ShapeState implements Shapes {
 
   /** Records a shape; lengths that the file declares fill in what the rule could not tell. */
   setShape(name: string | undefined, shape: Shape | undefined): void {
-    if (!name || !shape) return
+    if (!name || !shape || shape.length > limits.rank) return
     const declared = this.declared.get(name)
     const merged = declared?.length === shape.length ? shape.map((dim, i) => dim ?? declared[i] ?? null) : shape
     this.shapes.set(name, merged)

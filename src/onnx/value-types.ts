@@ -7,10 +7,10 @@ const movers = /^(Identity|Unsqueeze|Squeeze|Reshape|Expand|Slice|Transpose|Gath
 
 /** True when a value holds booleans: declared so, stored so, or made by a comparison. */
 export function isBoolean(graph: Graph, name: string): boolean {
+  const annotated = new Map(graph.model.valueInfos.map((info) => [info.name, info.dataType]))
   let current = name
   for (let step = 0; step < 64; step++) {
-    const declared =
-      graph.model.valueInfos.find((info) => info.name === current)?.dataType || constantTensor(graph, current)?.dataType
+    const declared = annotated.get(current) || constantTensor(graph, current)?.dataType
     if (declared) return declared === dataTypes.bool
     const node = graph.producers.get(current)
     if (!node) return graph.inputs.find((input) => input.name === current)?.dataType === dataTypes.bool

@@ -114,9 +114,20 @@ describe('files that are not what they seem', () => {
     expect(() => tapAttention(fine, { layers: [1] })).toThrow('no self-attention over patches found in this graph')
   })
 
-  it('walks 50,000 nested nodes without recursion', () => {
-    const chain = Array.from({ length: 50_000 }, (_, i) => node('Relu', [`v${i}`], [`v${i + 1}`])).reverse()
-    const bytes = model(all(...chain, node('Relu', ['x'], ['v0']), node('Relu', ['v50000'], ['y'])))
+  it('refuses what would take many times its size in memory', () => {
+    const empty = Uint8Array.from([0x0a, 0x00]) // a node, or a name
+    const many = (count: number): Uint8Array => new Uint8Array(count * 2).map((_, i) => empty[i % 2] ?? 0)
+    expect(() => inspectEncoder(model((graph) => graph.raw(many(2_000_000))))).toThrow(
+      /too many nodes for a file of this size/,
+    )
+    expect(() => inspectEncoder(model((graph) => graph.bytes(1, many(2_000_000))))).toThrow(
+      /too many parts for a file of this size/,
+    )
+  })
+
+  it('walks 20,000 nested nodes without recursion', () => {
+    const chain = Array.from({ length: 20_000 }, (_, i) => node('Relu', [`v${i}`], [`v${i + 1}`])).reverse()
+    const bytes = model(all(...chain, node('Relu', ['x'], ['v0']), node('Relu', ['v20000'], ['y'])))
     expect(inspectEncoder(bytes).layers).toEqual([])
   })
 })
