@@ -3,7 +3,7 @@ import { lazyIndexOfLargest } from '../numeric/largest.js'
 import { floatsOfMatrix, loadUnitRows, scaleToUnit, sumOfSquares } from '../numeric/rows.js'
 import { checkSign } from './hiprune-plus-plus.js'
 import { checkInput } from './input.js'
-import { selectionOfIndices } from './selection.js'
+import { selectionOfAll, selectionOfIndices } from './selection.js'
 import type { Pruner } from './types.js'
 
 export interface CDPrunerOptions {
@@ -30,6 +30,7 @@ export function cdpruner(options: CDPrunerOptions = {}): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
+      if (keep === numTokens) return selectionOfAll(numTokens)
       const quality = qualities(input.relevance as ArrayLike<number>, sign)
       const features = input.features as ArrayLike<number>
       const basisFloats = floatsOfRows(keep, features.length / numTokens)

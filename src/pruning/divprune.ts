@@ -3,7 +3,7 @@ import { indexOfLargest, largestOf, lazyIndexOfLargest } from '../numeric/larges
 import { floatsOfMatrix, loadUnitRows } from '../numeric/rows.js'
 import { floatsOfVisit, nearestOthers } from '../numeric/similarities.js'
 import { checkInput } from './input.js'
-import { selectionOfIndices } from './selection.js'
+import { selectionOfAll, selectionOfIndices } from './selection.js'
 import type { Pruner } from './types.js'
 
 /**
@@ -20,6 +20,7 @@ export function divprune(): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
+      if (keep === numTokens) return selectionOfAll(numTokens)
       const features = input.features as ArrayLike<number>
       const chosenFloats = floatsOfRows(keep, features.length / numTokens)
       return withArena(floatsOfMatrix(features, numTokens) + chosenFloats + keep + floatsOfVisit(), (arena) =>

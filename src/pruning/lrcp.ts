@@ -4,7 +4,7 @@ import { floatsOfMatrix, loadRows } from '../numeric/rows.js'
 import { centreRows, dominantSubspace, floatsOfSubspace, squaredResiduals } from '../numeric/subspace.js'
 import { topSet } from '../numeric/top-k.js'
 import { checkInput } from './input.js'
-import { selectionOfIndices } from './selection.js'
+import { selectionOfAll, selectionOfIndices } from './selection.js'
 import type { Pruner } from './types.js'
 
 export interface LrcpOptions {
@@ -28,6 +28,7 @@ export function lrcp(options: LrcpOptions = {}): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
+      if (keep === numTokens) return selectionOfAll(numTokens)
       const features = input.features as ArrayLike<number>
       const size = features.length / numTokens
       // A subspace that holds every token leaves only rounding errors to rank by.

@@ -1,5 +1,5 @@
 import { checkInput } from './input.js'
-import { selectionOfIndices } from './selection.js'
+import { selectionOfAll } from './selection.js'
 import type { Pruner } from './types.js'
 
 /** Keeps every token whatever the budget: the unpruned model as an ordinary entry of the registry. */
@@ -9,7 +9,7 @@ export function none(): Pruner {
     needs: [],
     select(input, budget) {
       const { numTokens } = checkInput(input, budget, [])
-      return selectionOfIndices(Array.from({ length: numTokens }, (_, i) => i))
+      return selectionOfAll(numTokens)
     },
   }
 }

@@ -3,7 +3,7 @@ import { lazyIndexOfLargest, raiseTo } from '../numeric/largest.js'
 import { floatsOfMatrix, loadUnitRows } from '../numeric/rows.js'
 import { floatsOfVisit, positiveProducts, type Products } from '../numeric/similarities.js'
 import { checkInput } from './input.js'
-import { selectionOfIndices } from './selection.js'
+import { selectionOfAll, selectionOfIndices } from './selection.js'
 import type { Pruner } from './types.js'
 
 /**
@@ -21,6 +21,7 @@ export function scope(): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
+      if (keep === numTokens) return selectionOfAll(numTokens)
       const features = input.features as ArrayLike<number>
       const saliency = new Float64Array(input.clsScores as ArrayLike<number>)
       return withArena(floatsOfMatrix(features, numTokens) + floatsOfVisit(), (arena) => {

@@ -19,3 +19,8 @@ export function selectionOfIndices(indices: ArrayLike<number>): TokenSelection {
   const kept = new Uint32Array(indices).sort()
   return { kept, roles: new Uint8Array(kept.length) }
 }
+
+/** Selection of every token, without roles. */
+export function selectionOfAll(numTokens: number): TokenSelection {
+  return selectionOfIndices(Uint32Array.from({ length: numTokens }, (_, i) => i))
+}

@@ -5,7 +5,7 @@ import { floatsOfMatrix, gatherRows, loadUnitRows } from '../numeric/rows.js'
 import { floatsOfVisit } from '../numeric/similarities.js'
 import { topK } from '../numeric/top-k.js'
 import { checkInput } from './input.js'
-import { selectionOfIndices } from './selection.js'
+import { selectionOfAll, selectionOfIndices } from './selection.js'
 import type { Pruner } from './types.js'
 
 export interface VisPrunerOptions {
@@ -33,6 +33,7 @@ export function vispruner(options: VisPrunerOptions = {}): Pruner {
     needs,
     select(input, budget) {
       const { numTokens, keep } = checkInput(input, budget, needs)
+      if (keep === numTokens) return selectionOfAll(numTokens)
       const features = input.features as ArrayLike<number>
       const ranked = topK(input.clsScores as ArrayLike<number>, numTokens)
       const important = Math.floor(keep * importantRatio)
