@@ -56,7 +56,8 @@ export function phasesOf(curve: ArrayLike<number>, objectLayer: number): Phases 
   const before = Array.from({ length: objectLayer }, (_, i) => curve[i] as number)
   const most = 1.1 * Math.min(...before)
   let first = objectLayer
-  while (first > 1 && (before[first - 2] as number) <= most) first--
+  const isLow = (layer: number) => (before[layer - 1] as number) <= most
+  while (first > 1 && isLow(first) && isLow(first - 1)) first--
   return {
     shallow: first > 1 ? [1, first - 1] : null,
     middle: [first, objectLayer],

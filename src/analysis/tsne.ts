@@ -20,6 +20,7 @@ const EXAGGERATION = { steps: 250, factor: 12 }
  */
 export function tsne(squaredDistances: ArrayLike<number>, numPoints: number, options: TsneOptions = {}): Float64Array {
   const { perplexity = 30, seed = 0, iterations = 1000 } = options
+  if (numPoints < 2) return new Float64Array(2 * numPoints)
   const affinities = jointAffinities(squaredDistances, numPoints, usablePerplexity(perplexity, numPoints))
   const points = startPoints(numPoints, seed)
   const descent = newDescent(numPoints)
@@ -54,7 +55,7 @@ export function jointAffinities(squaredDistances: ArrayLike<number>, size: numbe
 /** Bisects the width of a Gaussian around point `i` until its entropy is that of `perplexity` equal neighbours. */
 function conditionalRow(squared: ArrayLike<number>, size: number, i: number, perplexity: number, row: Float64Array) {
   const target = Math.log(perplexity)
-  let precision = 1 / Math.max(meanOfRow(squared, size, i), Number.MIN_VALUE)
+  let precision = 1 / (meanOfRow(squared, size, i) || 1)
   let [low, high] = [0, Infinity]
   for (let turn = 0; turn < 100; turn++) {
     const entropy = gaussianRow(squared, size, i, precision, row)
@@ -122,8 +123,8 @@ function newDescent(size: number): Descent {
     velocity: new Float64Array(2 * size),
     gains: new Float64Array(2 * size).fill(1),
     weights: new Float64Array(size * size),
-    // Belkina et al. 2019: in proportion to N; few points need a floor to leave the start.
-    learningRate: Math.max(size / EXAGGERATION.factor / 4, 10),
+    // Belkina et al. 2019: in proportion to N, so that exaggerated attraction is as stiff for few points as for many.
+    learningRate: size / EXAGGERATION.factor / 4,
   }
 }
 
