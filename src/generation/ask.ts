@@ -160,11 +160,13 @@ async function prepareInputs(
   images: readonly RawImage[],
   question: string,
 ): Promise<ModelInputs> {
+  const placeholder = tokenizer.decode([adapter.imageTokenId(config)], { skip_special_tokens: false })
+  const prompt = chatPrompt(tokenizer, images.length, placeholder, question)
+  if (adapter.prompt) return await adapter.prompt(processor, images, prompt)
   const pixels = await adapter.preprocess(processor, images)
   const grids = adapter.grids(config, pixels as ModelInputs)
-  const placeholder = tokenizer.decode([adapter.imageTokenId(config)], { skip_special_tokens: false })
   let next = 0
-  const text = chatPrompt(tokenizer, images.length, placeholder, question).replaceAll(placeholder, () => {
+  const text = prompt.replaceAll(placeholder, () => {
     const grid = grids[next++]
     return placeholder.repeat(grid ? grid.rows * grid.columns : 1)
   })

@@ -49,7 +49,8 @@ async function imageForward(
 
   const encoded = await timed(plan, 'encode', visualTokens, () => encodeImages(model, newest, grids)) // [I, N, D] + scores [I, N]
   const selections = await timed(plan, 'select', visualTokens, async () => {
-    return selectTokens(await withRelevance(model, adapter, inputs, places, encoded.images, plan), plan)
+    const images = await withRelevance(model, adapter, inputs, places, encoded.images, plan)
+    return selectTokens(images, plan, adapter.tilesPerImage?.(model.config, newest))
   }) // I x K
   announce(plan, grids, selections)
 

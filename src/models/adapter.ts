@@ -13,8 +13,12 @@ export interface ModelAdapter {
   patchesPerToken(config: ModelConfig): number
   /** The image processor's outputs for these images, one after the other. */
   preprocess(processor: Processor, images: readonly RawImage[]): Promise<Partial<ModelInputs>>
+  /** The whole input of a prompt with its image placeholders written once, of models whose processor writes more than them. */
+  prompt?(processor: Processor, images: readonly RawImage[], text: string): Promise<ModelInputs>
   /** Patch grid of each image, tile or frame, in the order of the encoder's features and before it has run. */
   grids(config: ModelConfig, inputs: ModelInputs): PatchGrid[]
+  /** How many of the grids are tiles or frames of one image, which share its budget; absent where a grid is an image. */
+  tilesPerImage?(config: ModelConfig, inputs: ModelInputs): number[]
   /** The same inputs without the first `count` grids. */
   dropGrids(config: ModelConfig, inputs: ModelInputs, count: number): ModelInputs
   /** Side of the pixels behind one visual token, of encoders that take any resolution. */

@@ -43,6 +43,8 @@ export const qwenVl: ModelAdapter = {
     )
   },
 
+  tilesPerImage: (_config, inputs) => imageSizes(inputs).map(([frames]) => frames),
+
   dropGrids(_config: ModelConfig, inputs: ModelInputs, count: number): ModelInputs {
     const sizes = imageSizes(inputs)
     let images = 0

@@ -58,4 +58,5 @@ export interface ModelConfig {
   readonly image_token_id?: number
   readonly vision_config?: Readonly<Record<string, unknown>>
   readonly text_config?: Readonly<Record<string, unknown>>
+  readonly scale_factor?: number
 }
