@@ -1,7 +1,7 @@
 import { stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { RawImage } from '@huggingface/transformers'
-import { ArgumentError, overlaySvg, seenRegion, type Answer, type PrunedModel } from '../index.js'
+import { ArgumentError, ModelError, overlaySvg, seenRegion, type Answer, type PrunedModel } from '../index.js'
 import { imageDataUri, renderPng } from '../node.js'
 
 /** Refuses a file that could not be written, before the model has worked for it. */
@@ -12,7 +12,12 @@ export async function checkOverlayFile(file: string): Promise<void> {
   if (!folder?.isDirectory()) throw new ArgumentError('--overlay', file, 'a file in a folder that exists')
 }
 
-/** Draws what an answer kept of its images and writes it as PNG. */
+/**
+ * Draws what an answer kept of its images and writes it as PNG. Of an image in tiles the last one is drawn, which is the
+ * whole picture.
+ *
+ * @throws ModelError for several images in tiles, which cannot be told apart here.
+ */
 export async function writeOverlay(
   file: string,
   { processor }: PrunedModel,
@@ -20,8 +25,10 @@ export async function writeOverlay(
   images: readonly RawImage[],
   answer: Answer,
 ): Promise<void> {
+  const drawn = answer.images.length > images.length ? answer.images.slice(-1) : answer.images
+  if (drawn.length < images.length) throw new ModelError('--overlay draws one image at a time for a model with tiles')
   const panels = await Promise.all(
-    answer.images.map(async ({ grid, selection }, i) => {
+    drawn.map(async ({ grid, selection }, i) => {
       const image = images[i] as RawImage
       const { width, height } = image
       const seen = seenRegion(processor, image)

@@ -32,6 +32,8 @@ const ROLES: readonly { role: TokenRole; name: string; colour: string }[] = [
 const PANEL_HEIGHT = 480
 const GAP = 16
 const LEGEND_HEIGHT = 40
+/** Wide enough for DejaVu Sans at this size. */
+const LETTER_WIDTH = 9.5
 const FONT = "font-family='DejaVu Sans, sans-serif' font-size='15'"
 
 /**
@@ -43,10 +45,9 @@ const FONT = "font-family='DejaVu Sans, sans-serif' font-size='15'"
  */
 export function overlaySvg(panels: readonly OverlayPanel[], title: string): string {
   const widths = panels.map(({ width, height }) => Math.round((width * PANEL_HEIGHT) / height))
-  const totalWidth = Math.max(
-    560,
-    widths.reduce((sum, width) => sum + width + GAP, GAP),
-  )
+  const legend = drawLegend(panels, PANEL_HEIGHT + LEGEND_HEIGHT + GAP)
+  const panelsWidth = widths.reduce((sum, width) => sum + width + GAP, GAP)
+  const totalWidth = Math.max(panelsWidth, legend.width, GAP + title.length * LETTER_WIDTH)
   const totalHeight = PANEL_HEIGHT + 2 * LEGEND_HEIGHT + GAP
   let x = GAP
   const drawn = panels.map((panel, i) => {
@@ -60,7 +61,7 @@ export function overlaySvg(panels: readonly OverlayPanel[], title: string): stri
     `<rect width='100%' height='100%' fill='#16181d'/>`,
     `<text x='${GAP}' y='26' fill='#ffffff' ${FONT}>${escapeXml(title)}</text>`,
     ...drawn,
-    drawLegend(panels, PANEL_HEIGHT + LEGEND_HEIGHT + GAP),
+    legend.svg,
     '</svg>',
   ].join('\n')
 }
@@ -92,11 +93,11 @@ function drawPanel({ href, width, height, seen, grid, selection }: OverlayPanel)
   ].join('\n')
 }
 
-function drawLegend(panels: readonly OverlayPanel[], y: number): string {
+function drawLegend(panels: readonly OverlayPanel[], y: number): { svg: string; width: number } {
   let x = GAP
   const entry = (colour: string, opacity: number, label: string) => {
     const at = x
-    x += 32 + label.length * 9.5
+    x += 32 + label.length * LETTER_WIDTH
     return `<rect x='${at}' y='${y}' width='16' height='16' fill='${colour}' fill-opacity='${opacity}' stroke='${colour}' stroke-width='2'/><text x='${at + 23}' y='${y + 13}' fill='#ffffff' ${FONT}>${label}</text>`
   }
   const entries = ROLES.map(({ role, name, colour }) => {
@@ -105,7 +106,8 @@ function drawLegend(panels: readonly OverlayPanel[], y: number): string {
   })
   const total = panels.reduce((sum, { grid }) => sum + grid.rows * grid.columns, 0)
   const kept = panels.reduce((sum, { selection }) => sum + selection.kept.length, 0)
-  return [...entries, entry('#3a3d44', 1, `dropped ${total - kept}`)].filter(Boolean).join('\n')
+  const svg = [...entries, entry('#3a3d44', 1, `dropped ${total - kept}`)].filter(Boolean).join('\n')
+  return { svg, width: x }
 }
 
 function round(value: number): number {
