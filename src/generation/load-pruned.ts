@@ -2,6 +2,7 @@ import {
   AutoConfig,
   AutoModelForImageTextToText,
   AutoProcessor,
+  PretrainedConfig,
   type PreTrainedModel,
   type PreTrainedTokenizer,
   type PretrainedModelOptions,
@@ -16,6 +17,8 @@ import {
   type EncoderCalibration,
   type ModelConfig,
   type VisionLanguageModel,
+  type ModelAdapter,
+  type ResolvedSource,
 } from '../models/index.js'
 import { planOf, type PruningOptions } from './options.js'
 import { tapModel } from './tap-model.js'
@@ -65,17 +68,32 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
   const calibration = given === undefined ? undefined : await readCalibration(given)
 
   const source = await describeSource(modelId, loading)
-  adapterFor(await source.load<ModelConfig>((id) => AutoConfig.from_pretrained(id, loading)))
-  const processor = await source.load<Processor>((id) => AutoProcessor.from_pretrained(id, loading))
+  const files = { ...loading, modelId: source.id }
+  const config = await source.load<ModelConfig>((id) => AutoConfig.from_pretrained(id, loading))
+  const adapter = adapterFor(config)
+  const model = await loadModel(source, adapter, config, loading)
+  const processor = adapter.loadProcessor
+    ? await adapter.loadProcessor(source, files, loading, model.config as unknown as ModelConfig)
+    : await source.load<Processor>((id) => AutoProcessor.from_pretrained(id, loading))
   const tokenizer = processor.tokenizer
   if (!tokenizer)
     throw new ModelError(`${modelId}: its processor has no tokenizer; processor_config.json may be missing`)
-  const model = await source.load<PreTrainedModel>((id) => AutoModelForImageTextToText.from_pretrained(id, loading))
   await tapModel(model, source.id, { ...loading, objectLayer, calibration })
-  const textTower = await loadTextTower(
-    model as unknown as VisionLanguageModel,
-    { ...loading, modelId: source.id },
-    options.session_options,
-  )
+  const textTower = await loadTextTower(model as unknown as VisionLanguageModel, files, options.session_options)
   return { model: withPruning(model, { ...pruning, tokenizer, ...(textTower && { textTower }) }), processor, tokenizer }
+}
+
+/** Loads the model, under another name where the library does not know its own. */
+async function loadModel(
+  source: ResolvedSource,
+  { loadAs }: ModelAdapter,
+  config: ModelConfig,
+  loading: object,
+): Promise<PreTrainedModel> {
+  const from = (options: object) => (id: string) => AutoModelForImageTextToText.from_pretrained(id, options)
+  if (!loadAs) return await source.load<PreTrainedModel>(from(loading))
+  const alias = new PretrainedConfig({ ...config, model_type: loadAs })
+  const model = await source.load<PreTrainedModel>(from({ ...loading, config: alias }))
+  // Adapters are found by the model's own type.
+  return Object.assign(model, { config: Object.assign(model.config, { model_type: config.model_type }) })
 }

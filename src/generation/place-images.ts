@@ -1,10 +1,16 @@
 import { ModelError } from '../errors.js'
+import { SEPARATOR, type ImageLayout } from '../models/index.js'
 import type { PatchGrid, TokenSelection } from '../pruning/index.js'
 
 /** Where an image's placeholders begin: row of the batch, and index among that row's placeholders. */
 export interface ImagePlace {
   readonly row: number
   readonly offset: number
+}
+
+/** The layout of a grid whose tokens simply stand in raster order. */
+export function inOrder({ rows, columns }: PatchGrid): ImageLayout {
+  return { tiles: 1, tokens: Int32Array.from({ length: rows * columns }, (_, i) => i) }
 }
 
 /**
@@ -17,9 +23,9 @@ export interface ImagePlace {
  */
 export function placeImages(
   positions: readonly (readonly number[])[],
-  grids: readonly PatchGrid[],
+  layouts: readonly ImageLayout[],
 ): { skip: number; places: ImagePlace[] } {
-  const sizes = grids.map(({ rows, columns }) => rows * columns)
+  const sizes = layouts.map(({ tokens }) => tokens.length)
   const wanted = positions.reduce((sum, { length }) => sum + length, 0)
   let skip = sizes.length
   for (let held = 0; held < wanted && skip > 0;) held += sizes[--skip] as number
@@ -34,17 +40,47 @@ export function placeImages(
   return { skip, places }
 }
 
-/** Per row of the prompt the placeholders that stay, as indices into that row's placeholders. */
+/** The selections of each image's tiles. */
+export function byImage<T>(layouts: readonly ImageLayout[], perTile: readonly T[]): T[][] {
+  let start = 0
+  return layouts.map(({ tiles }) => perTile.slice(start, (start += tiles)))
+}
+
+/**
+ * Per row of the prompt the placeholders that stay, as indices into that row's placeholders.
+ *
+ * @param selections Per image those of its tiles.
+ */
 export function keptPlaceholders(
   numRows: number,
   places: readonly ImagePlace[],
-  selections: readonly TokenSelection[],
+  layouts: readonly ImageLayout[],
+  grids: readonly (readonly PatchGrid[])[],
+  selections: readonly (readonly TokenSelection[])[],
 ): number[][] {
   const kept: number[][] = Array.from({ length: numRows }, () => [])
-  places.forEach(({ row, offset }, i) => {
-    for (const token of (selections[i] as TokenSelection).kept) (kept[row] as number[]).push(offset + token)
+  places.forEach(({ row, offset }, image) => {
+    const stays = keptTokens(grids[image] as PatchGrid[], selections[image] as TokenSelection[])
+    ;(layouts[image] as ImageLayout).tokens.forEach((token, i) => {
+      if (token === SEPARATOR || stays.has(token)) (kept[row] as number[]).push(offset + i)
+    })
   })
   return kept
+}
+
+/** Kept tokens of an image, counted over its tiles, each with its tile and its place among that tile's kept tokens. */
+export function keptTokens(
+  grids: readonly PatchGrid[],
+  selections: readonly TokenSelection[],
+): Map<number, { readonly tile: number; readonly place: number }> {
+  const tokens = new Map<number, { tile: number; place: number }>()
+  let start = 0
+  selections.forEach(({ kept }, tile) => {
+    kept.forEach((token, place) => tokens.set(start + token, { tile, place }))
+    const { rows, columns } = grids[tile] as PatchGrid
+    start += rows * columns
+  })
+  return tokens
 }
 
 function mismatch(positions: readonly (readonly number[])[], sizes: readonly number[]): ModelError {

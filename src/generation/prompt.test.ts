@@ -1,13 +1,13 @@
 import { Tensor } from '@huggingface/transformers'
 import { describe, expect, it } from 'vitest'
-import { keptPlaceholders, placeImages } from './place-images.js'
+import { inOrder, keptPlaceholders, placeImages } from './place-images.js'
 import { imagePositions, shortenPrompt } from './shorten-prompt.js'
 
 const ids = (rows: number[][]) =>
   new Tensor('int64', BigInt64Array.from(rows.flat(), BigInt), [rows.length, rows[0]!.length])
 const rowsOf = (tensor: Tensor) => (tensor.tolist() as bigint[][]).map((row) => row.map(Number))
 const selection = (...kept: number[]) => ({ kept: Uint32Array.from(kept), roles: new Uint8Array(kept.length) })
-const grid = (rows: number, columns: number) => ({ rows, columns })
+const grid = (rows: number, columns: number) => inOrder({ rows, columns })
 
 describe('placeImages', () => {
   it('gives each row the images that its placeholders hold', () => {
@@ -53,7 +53,13 @@ describe('shortenPrompt', () => {
       { row: 0, offset: 0 },
       { row: 1, offset: 0 },
     ]
-    const kept = keptPlaceholders(2, places, [selection(0, 2), selection()])
+    const kept = keptPlaceholders(
+      2,
+      places,
+      [grid(1, 3), grid(1, 2)],
+      [[{ rows: 1, columns: 3 }], [{ rows: 1, columns: 2 }]],
+      [[selection(0, 2)], [selection()]],
+    )
     const prompt = shortenPrompt(input, mask, positions, kept)
     expect(rowsOf(prompt.input_ids)).toEqual([
       [1, 4, 4, 7],

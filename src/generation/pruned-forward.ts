@@ -3,7 +3,7 @@ import type { ModelAdapter, ModelInputs, ModelOutputs, VisionLanguageModel } fro
 import type { PatchGrid, TokenSelection } from '../pruning/index.js'
 import { encodeImages, type EncodedImage } from './encode-images.js'
 import type { PruningPlan, StageEvent } from './options.js'
-import { keptPlaceholders, placeImages, type ImagePlace } from './place-images.js'
+import { byImage, inOrder, keptPlaceholders, placeImages, type ImagePlace } from './place-images.js'
 import { relevanceOf } from './question.js'
 import { gatherKept, selectTokens, type PrunableImage } from './select-tokens.js'
 import { imagePositions, shortenPrompt } from './shorten-prompt.js'
@@ -42,22 +42,29 @@ async function imageForward(
   plan: PruningPlan,
 ): Promise<ModelOutputs> {
   const allGrids = adapter.grids(model.config, inputs)
-  const { skip, places } = placeImages(positions, allGrids)
-  const grids = allGrids.slice(skip)
-  const newest = skip > 0 ? adapter.dropGrids(model.config, inputs, skip) : inputs
+  const allLayouts = adapter.layouts?.(model.config, inputs) ?? allGrids.map(inOrder)
+  const { skip, places } = placeImages(positions, allLayouts)
+  const layouts = allLayouts.slice(skip)
+  const earlier = allLayouts.slice(0, skip).reduce((sum, { tiles }) => sum + tiles, 0)
+  const grids = allGrids.slice(earlier)
+  const newest = earlier > 0 ? adapter.dropGrids(model.config, inputs, earlier) : inputs
   const visualTokens = grids.reduce((sum, { rows, columns }) => sum + rows * columns, 0)
 
   const encoded = await timed(plan, 'encode', visualTokens, () => encodeImages(model, newest, grids)) // [I, N, D] + scores [I, N]
   const selections = await timed(plan, 'select', visualTokens, async () => {
-    const images = await withRelevance(model, adapter, inputs, places, encoded.images, plan)
+    const rowOfGrid = layouts.flatMap(({ tiles }, i) => Array<number>(tiles).fill((places[i] as ImagePlace).row))
+    const images = await withRelevance(model, adapter, inputs, rowOfGrid, encoded.images, plan)
     return selectTokens(images, plan, adapter.tilesPerImage?.(model.config, newest))
   }) // I x K
   announce(plan, grids, selections)
 
-  const kept = keptPlaceholders(positions.length, places, selections)
+  const chosen = byImage(layouts, selections)
+  const kept = keptPlaceholders(positions.length, places, layouts, byImage(layouts, grids), chosen)
   const positionIds = adapter.positions?.(model, inputs)
   const prompt = shortenPrompt(inputs.input_ids, givenMask(inputs), positions, kept, positionIds) // [B, T'], T' = T - N + K
-  const features = gatherKept(encoded.images, selections, encoded.hiddenSize) // [K1 + K2 + ..., D]
+  const tiles = byImage(layouts, encoded.images)
+  const separator = () => adapter.separator?.(model.config) as Float32Array
+  const features = gatherKept(tiles, layouts, chosen, encoded.hiddenSize, separator) // [K1 + K2 + ..., D]
   return await timed(plan, 'prefill', prompt.input_ids.dims[1] as number, async () => {
     const text = await model.encode_text({ input_ids: prompt.input_ids })
     const parts = { image_features: features, inputs_embeds: text, ...prompt }
@@ -110,7 +117,7 @@ async function withRelevance(
   model: VisionLanguageModel,
   adapter: ModelAdapter,
   { input_ids }: ModelInputs,
-  places: readonly ImagePlace[],
+  rowOfGrid: readonly number[],
   images: readonly EncodedImage[],
   plan: PruningPlan,
 ): Promise<readonly PrunableImage[]> {
@@ -119,7 +126,7 @@ async function withRelevance(
   const imageTokenId = adapter.imageTokenId(model.config)
   return await Promise.all(
     images.map(async (image, i) => {
-      const ids = rows[(places[i] as ImagePlace).row] as number[]
+      const ids = rows[rowOfGrid[i] as number] as number[]
       return { ...image, relevance: await relevanceOf(model, plan, ids, imageTokenId, image) }
     }),
   )

@@ -1,8 +1,10 @@
 import { Tensor } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
 import { resolveBudget, type Budget, type TokenSelection } from '../pruning/index.js'
+import { SEPARATOR, type ImageLayout } from '../models/index.js'
 import type { EncodedImage } from './encode-images.js'
 import type { PruningPlan } from './options.js'
+import { keptTokens } from './place-images.js'
 
 /** An encoded image with everything that a pruner may ask for. */
 export type PrunableImage = EncodedImage & { readonly relevance?: Float32Array }
@@ -40,25 +42,46 @@ function tileBudgets(images: readonly PrunableImage[], budget: Budget, tilesPerI
   })
 }
 
-/** float32 `[K1 + K2 + ..., D]`: rows of all kept tokens, image after image. */
+/**
+ * float32 `[K1 + K2 + ..., D]`: rows of all kept tokens in the order of the prompt's placeholders, separators among them.
+ *
+ * @param images Per image its tiles; `selections` alike.
+ * @param separator float32 `[D]`, asked for only where a layout has separators.
+ */
 export function gatherKept(
-  images: readonly EncodedImage[],
-  selections: readonly TokenSelection[],
+  images: readonly (readonly EncodedImage[])[],
+  layouts: readonly ImageLayout[],
+  selections: readonly (readonly TokenSelection[])[],
   hiddenSize: number,
+  separator: () => Float32Array,
 ): Tensor {
-  const total = selections.reduce((sum, { kept }) => sum + kept.length, 0)
-  const rows = new Float32Array(total * hiddenSize)
-  let row = 0
-  selections.forEach(({ kept, rows: merged }, i) => {
-    if (merged) {
-      rows.set(merged, row * hiddenSize)
-      row += kept.length
-      return
-    }
-    const { features } = images[i] as EncodedImage
-    for (const token of kept) {
-      rows.set(features.subarray(token * hiddenSize, (token + 1) * hiddenSize), row++ * hiddenSize)
-    }
+  const rows = layouts.flatMap((layout, i) => {
+    const tiles = images[i] as EncodedImage[]
+    const chosen = selections[i] as TokenSelection[]
+    // A method may put its tokens in an order of its own: with one tile they follow it.
+    if (layout.tiles === 1) return keptRows(tiles[0] as EncodedImage, chosen[0] as TokenSelection, hiddenSize)
+    const ofTile = tiles.map((tile, t) => keptRows(tile, chosen[t] as TokenSelection, hiddenSize))
+    const places = keptTokens(
+      tiles.map(({ grid }) => grid),
+      chosen,
+    )
+    return [...layout.tokens].flatMap((token) => {
+      const found = places.get(token)
+      if (token === SEPARATOR) return [separator()]
+      return found ? [(ofTile[found.tile] as Float32Array[])[found.place] as Float32Array] : []
+    })
   })
-  return new Tensor('float32', rows, [total, hiddenSize])
+  const gathered = new Float32Array(rows.length * hiddenSize)
+  rows.forEach((row, i) => gathered.set(row, i * hiddenSize))
+  return new Tensor('float32', gathered, [rows.length, hiddenSize])
+}
+
+/** Row of each kept token of a tile: its feature, or what a merging method made of it. */
+function keptRows(
+  { features }: EncodedImage,
+  { kept, rows: merged }: TokenSelection,
+  hiddenSize: number,
+): Float32Array[] {
+  const row = (values: Float32Array, i: number) => values.subarray(i * hiddenSize, (i + 1) * hiddenSize)
+  return Array.from(kept, (token, i) => (merged ? row(merged, i) : row(features, token)))
 }

@@ -37,7 +37,8 @@ export function withPruning<Model>(model: Model, options: PruningOptions = {}): 
     // Qwen-VL drops the images of every prompt that comes with a cache, also those of a new turn.
     return Object.assign(prepared, pixel_values && { pixel_values })
   })
-  target.forward_params.push(CALL_OPTIONS)
+  const own = [...(adapter.inputNames ?? []).filter((name) => !target.forward_params.includes(name)), CALL_OPTIONS]
+  target.forward_params.push(...own)
   return model
 }
 

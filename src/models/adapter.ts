@@ -1,6 +1,19 @@
 import type { Processor, RawImage, Tensor } from '@huggingface/transformers'
 import type { PatchGrid } from '../pruning/index.js'
+import type { ModelSource } from './encoder-file.js'
+import type { ResolvedSource } from './source.js'
 import type { ModelConfig, ModelInputs, OnnxSession, VisionLanguageModel } from './transformers.js'
+
+/** A placeholder that stands for no visual token, e.g. the end of a row: always kept, never counted. */
+export const SEPARATOR = -1
+
+/** How the visual tokens of one image stand in the prompt, where that is not simply grid after grid. */
+export interface ImageLayout {
+  /** How many grids (base image and tiles) belong to the image. */
+  readonly tiles: number
+  /** For each of its placeholders the visual token, counted over the image's tiles in turn, or {@link SEPARATOR}. */
+  readonly tokens: Int32Array
+}
 
 /** Every fact that pruning needs to know of one family of models. CONTRIBUTING.md says how to add one. */
 export interface ModelAdapter {
@@ -19,6 +32,16 @@ export interface ModelAdapter {
   grids(config: ModelConfig, inputs: ModelInputs): PatchGrid[]
   /** How many of the grids are tiles or frames of one image, which share its budget; absent where a grid is an image. */
   tilesPerImage?(config: ModelConfig, inputs: ModelInputs): number[]
+  /** The prompt's order of visual tokens, one entry an image, of models that do not simply put grid after grid. */
+  layouts?(config: ModelConfig, inputs: ModelInputs): ImageLayout[]
+  /** float32 `[D]`: what {@link SEPARATOR} placeholders hold. */
+  separator?(config: ModelConfig): Float32Array
+  /** Inputs beside the library's own that `generate` has to pass on. */
+  readonly inputNames?: readonly string[]
+  /** `model_type` under which the library loads the model, where it does not know this one. */
+  readonly loadAs?: string
+  /** Builds the processor, where the library has none. */
+  loadProcessor?(source: ResolvedSource, files: ModelSource, loading: object, config: ModelConfig): Promise<Processor>
   /** The same inputs without the first `count` grids. */
   dropGrids(config: ModelConfig, inputs: ModelInputs, count: number): ModelInputs
   /** Side of the pixels behind one visual token, of encoders that take any resolution. */

@@ -36,7 +36,7 @@ export function modelFileName(session: string, dtype: string): string {
  */
 export async function readModelFile(source: ModelSource, fileName: string): Promise<ModelFile> {
   const { modelId, revision = 'main', subfolder = 'onnx' } = source
-  const name = `${subfolder}/${fileName}`
+  const name = subfolder ? `${subfolder}/${fileName}` : fileName
   const onDisk = env.useFS ? diskCandidates(source, name) : []
   if (onDisk.length > 0) {
     const { readFirstFile } = await import('./model-files.js')

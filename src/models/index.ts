@@ -1,4 +1,4 @@
-export type { ModelAdapter } from './adapter.js'
+export { SEPARATOR, type ImageLayout, type ModelAdapter } from './adapter.js'
 export {
   calibratedLayer,
   checkCalibration,

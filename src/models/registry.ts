@@ -2,10 +2,11 @@ import { ModelError } from '../errors.js'
 import type { ModelAdapter } from './adapter.js'
 import { idefics3 } from './idefics3.js'
 import { llava } from './llava.js'
+import { llavaNext } from './llava-next/index.js'
 import { qwenVl } from './qwen-vl.js'
 import type { ModelConfig } from './transformers.js'
 
-const adapters: readonly ModelAdapter[] = [llava, qwenVl, idefics3]
+const adapters: readonly ModelAdapter[] = [llava, llavaNext, qwenVl, idefics3]
 
 /** Why a known architecture cannot be pruned behind its encoder, by model_type. */
 const refusals: Readonly<Record<string, string>> = {

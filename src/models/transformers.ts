@@ -59,4 +59,7 @@ export interface ModelConfig {
   readonly vision_config?: Readonly<Record<string, unknown>>
   readonly text_config?: Readonly<Record<string, unknown>>
   readonly scale_factor?: number
+  readonly image_grid_pinpoints?: readonly (readonly number[])[]
+  /** LLaVA-NeXT's: how tiles stand in the prompt. */
+  readonly mm_patch_merge_type?: 'spatial' | 'spatial_unpad'
 }
