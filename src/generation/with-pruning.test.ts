@@ -220,6 +220,13 @@ describe('a pruning model', () => {
     expect((tiny.model as unknown as { forward_params: string[] }).forward_params).not.toContain('pruning')
   })
 
+  it('leaves a model that prunes as it is when new options are refused', async () => {
+    withPruning(tiny.model, { keep: 8 })
+    const before = await greedy(tiny.model, tiny.inputs)
+    expect(() => withPruning(tiny.model, { keep: 0 })).toThrow(/^budget/)
+    expect(await greedy(tiny.model, tiny.inputs)).toEqual(before)
+  })
+
   it('says what does not fit', async () => {
     withPruning(tiny.model, { keep: 21 })
     const short = tiny.sample.input_ids.filter((_, i) => i !== 10)

@@ -20,39 +20,51 @@ export function withPruning<Model>(model: Model, options: PruningOptions = {}): 
   const adapter = adapterFor(target.config)
   if (!target.sessions['vision_encoder'])
     throw new ModelError('this model was loaded without its vision_encoder session')
-  unprune(model)
   const plan = planOf(options)
+  unprune(model)
   const forward = target.forward.bind(target)
   const prepare = target.prepare_inputs_for_generation.bind(target)
 
-  overrideOn(target, 'forward', async (inputs: ModelInputs) => {
+  const pruned = async (inputs: ModelInputs) => {
     const own = inputs[CALL_OPTIONS] as PruningOptions | undefined
     return await prunedForward(target, adapter, forward, inputs, own ? planOfCall(options, own) : plan)
-  })
+  }
   // The cache must be ours from the first token on, because it has to report the unpruned length.
-  overrideOn(target, 'prepare_inputs_for_generation', (ids: bigint[][], inputs: ModelInputs, config: unknown) => {
+  const prepared = (ids: bigint[][], inputs: ModelInputs, config: unknown) => {
     inputs.past_key_values ??= new DynamicCache()
     const { pixel_values } = inputs
-    const prepared = prepare(ids, inputs, config)
     // Qwen-VL drops the images of every prompt that comes with a cache, also those of a new turn.
-    return Object.assign(prepared, pixel_values && { pixel_values })
+    return Object.assign(prepare(ids, inputs, config), pixel_values && { pixel_values })
+  }
+  const restores = [
+    overrideOn(target, 'forward', pruned),
+    overrideOn(target, 'prepare_inputs_for_generation', prepared),
+  ]
+  const names = [...(adapter.inputNames ?? []), CALL_OPTIONS].filter((name) => !target.forward_params.includes(name))
+  target.forward_params.push(...names)
+  undos.set(target, () => {
+    for (const restore of restores) restore()
+    for (const name of names) target.forward_params.splice(target.forward_params.indexOf(name), 1)
   })
-  const own = [...(adapter.inputNames ?? []).filter((name) => !target.forward_params.includes(name)), CALL_OPTIONS]
-  target.forward_params.push(...own)
   return model
 }
 
 /** Undoes {@link withPruning}: the model answers from all visual tokens again. A model that does not prune is left alone. */
 export function unprune<Model>(model: Model): Model {
-  const target = model as unknown as VisionLanguageModel
-  const at = target.forward_params.indexOf(CALL_OPTIONS)
-  if (at < 0) return model
-  target.forward_params.splice(at, 1)
-  // Both live on the prototype; only our overrides are on the instance.
-  for (const name of ['forward', 'prepare_inputs_for_generation'] as const) Reflect.deleteProperty(target, name)
+  undos.get(model as object)?.()
+  undos.delete(model as object)
   return model
 }
 
-function overrideOn(target: VisionLanguageModel, name: string, value: unknown): void {
+/** How to make each pruning model what it was before. */
+const undos = new WeakMap<object, () => void>()
+
+/** Overrides a method on the instance; the result puts back what was there, which usually is nothing but the prototype's. */
+function overrideOn(target: VisionLanguageModel, name: string, value: unknown): () => void {
+  const before = Object.getOwnPropertyDescriptor(target, name)
   Object.defineProperty(target, name, { value, configurable: true, writable: true, enumerable: false })
+  return () => {
+    if (before) Object.defineProperty(target, name, before)
+    else Reflect.deleteProperty(target, name)
+  }
 }
