@@ -1,6 +1,6 @@
 // What selecting tokens costs, per method: `npm run bench:methods`. See --help.
 import { execFile } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
@@ -14,6 +14,7 @@ const HELP = `Usage: npm run bench:methods -- [options]
   --divisors LIST  keep K = N / divisor (default: 3,9)
   --cap SECONDS    give a case up after so long (default: 120)
   --seed SEED      of the random features and scores (default: 1)
+  --results FILE   keep every case's numbers in FILE, and do not run again what it holds: a long bench can be resumed
   --write          write docs/bench-methods.md as well
 Example: npm run bench:methods -- --methods hiprune,divprune --sizes 576 --widths 1024`
 
@@ -29,6 +30,7 @@ const { values: options } = parseArgs({
     divisors: { type: 'string', default: '3,9' },
     cap: { type: 'string', default: '120' },
     seed: { type: 'string', default: '1' },
+    results: { type: 'string' },
     write: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -49,13 +51,16 @@ async function main() {
   const encoders = new Map()
   for (const size of list(options.sizes)) encoders.set(size, await encoderMs(size))
   print(encoderNote(encoders))
+  const known = options.results && existsSync(options.results) ? JSON.parse(readFileSync(options.results, 'utf8')) : {}
   const results = []
   for (const width of list(options.widths)) {
     for (const divisor of list(options.divisors)) {
       print(tableHead(width, divisor))
       for (const method of methods) {
         for (const size of list(options.sizes)) {
-          const result = await runCase({ method, size, width, divisor })
+          const asked = { method, size, width, divisor, seed: Number(options.seed) }
+          const result = (known[JSON.stringify(asked)] ??= await runCase(asked))
+          if (options.results) writeFileSync(options.results, JSON.stringify(known))
           results.push(result)
           print(tableRow(result, encoders.get(size)))
         }
@@ -63,7 +68,8 @@ async function main() {
     }
   }
   print(growthTable(methods, results))
-  print(`\nLoad average at the end: ${loads()}.`)
+  const load = results.map((each) => each.load).sort((a, b) => a - b)
+  print(`\nLoad average while the cases ran: ${load[0]} to ${load.at(-1)}, median ${load[load.length >> 1]}.`)
   if (options.write) await writeReport(lines.join('\n'))
 }
 
@@ -77,12 +83,17 @@ async function writeReport(text) {
 /** One case in a process of its own, so that its peak memory is its own too. */
 async function runCase(asked) {
   const file = fileURLToPath(new URL('bench-pruning-case.mjs', import.meta.url))
-  const args = ['--expose-gc', file, JSON.stringify({ ...asked, seed: Number(options.seed) })]
+  const args = ['--expose-gc', file, JSON.stringify(asked)]
+  const load = Number(os.loadavg()[0].toFixed(1))
   try {
     const { stdout } = await runFile(process.execPath, args, { timeout: Number(options.cap) * 1000 })
-    return { ...asked, ...JSON.parse(stdout) }
+    return { ...asked, load, ...JSON.parse(stdout) }
   } catch (error) {
-    return { ...asked, skipped: error.killed ? `over ${options.cap} s` : String(error.stderr ?? error).split('\n')[0] }
+    return {
+      ...asked,
+      load,
+      skipped: error.killed ? `over ${options.cap} s` : String(error.stderr ?? error).split('\n')[0],
+    }
   }
 }
 
@@ -93,7 +104,7 @@ function heading() {
 
 Made by \`npm run bench:methods -- --write\`; docs/methods.md says what the methods do.
 
-- Machine: ${model.trim()}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB; one core is used. Load average at the start: ${loads()}.
+- Machine: ${model.trim()}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB; one core is used.
 - Versions: hiprune ${lock.version}, Node ${process.version}, V8 ${process.versions.v8}.
 - Input: seed ${options.seed}; uniform scores; features and keys of width D in 40 clusters, with noise as large as the clusters are wide.
 - ms: median time of up to 50 runs in about 2 s, at least one, after one that is not counted. CPU ms: mean processor time of a
@@ -105,13 +116,6 @@ Made by \`npm run bench:methods -- --write\`; docs/methods.md says what the meth
   with each other; it can be below 1, because cdpruner needs fewer products.
 - encoder: the method's time as a share of the vision encoder's.
 - hiprune++ and cdpruner include the relevance of D-wide features to a question.`
-}
-
-function loads() {
-  return os
-    .loadavg()
-    .map((value) => value.toFixed(1))
-    .join(', ')
 }
 
 /** Multiplications of CLIP-L/14's 24 layers of width 1024 at N tokens, at the rate of onnxruntime's matrix product on one core. */

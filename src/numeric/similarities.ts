@@ -75,7 +75,8 @@ export function fixedPointProducts(arena: Arena, rows: Rows): Uint16Array {
   const all = new Uint16Array(size * size)
   visitPairs(arena, rows, (i, from, products) => {
     for (let k = 0; k < products.length; k++) {
-      const product = Math.round(65_535 * Math.min(1, Math.max(0, products[k] as number)))
+      const rounded = (65_535 * (products[k] as number) + 0.5) | 0
+      const product = rounded < 0 ? 0 : rounded > 65_535 ? 65_535 : rounded
       all[i * size + from + k] = product
       all[(from + k) * size + i] = product
     }

@@ -113,8 +113,13 @@ function addDirection(arena: Arena, basis: Rows, rank: number, row: Float32Array
   scaleToUnit(direction)
 }
 
+/** Rows that are added at a time: addRows goes through them once for every eight columns, so they have to stay in the cache. */
+const BLOCK_ROWS = 32
+
 function subtractProjections(arena: Arena, direction: Float32Array, basis: Rows, factors: Float32Array): void {
   arena.dots(direction, basis, 0, factors.length, factors)
   for (let k = 0; k < factors.length; k++) factors[k] = -(factors[k] as number)
-  arena.addRows(direction, factors, basis, 0)
+  for (let from = 0; from < factors.length; from += BLOCK_ROWS) {
+    arena.addRows(direction, factors.subarray(from, from + BLOCK_ROWS), basis, from)
+  }
 }
