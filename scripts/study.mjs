@@ -69,7 +69,7 @@ function findings({ findings, layers, iou }) {
   return [
     `- Middle layers look at objects ${verdict(findings.objectsInTheMiddle)}.`,
     `- Deep layers look everywhere ${verdict(findings.globalInTheDeep)}.`,
-    `- Object layer ${layers.objectLayer} of ${layers.deepLayer} by ${layers.method} (${layers.reason}); the largest rise is at layer ${layers.jump.layers[0]} in ${percent(layers.jump.agreement)} of bootstrap samples, 95 % of them between ${percent(layers.jump.rise95[0])} and ${percent(layers.jump.rise95[1])}. IoU is largest in layer ${iou.bestLayer}.`,
+    `- Object layer ${layers.objectLayer} of ${layers.deepLayer} by ${layers.method} (${layers.reason}); the largest rise is at layer ${layers.jump.layers[0]} in ${percent(layers.jump.agreement)} of bootstrap samples, 95 % of them between ${percent(layers.jump.rise95[0])} and ${percent(layers.jump.rise95[1])}. The IoU of that layer is ${iou.mean[layers.objectLayer - 1].toFixed(3)} (random choice: ${iou.chance.toFixed(3)}), the largest is ${iou.mean[iou.bestLayer - 1].toFixed(3)} in layer ${iou.bestLayer}.`,
   ].join('\n')
 }
 

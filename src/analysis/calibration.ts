@@ -70,8 +70,8 @@ export interface Calibration extends LayerChoice, EncoderCalibration {
   readonly seed: number
   /** Mean dispersion of the top 5 % of each layer, from layer 1. */
   readonly dispersion: readonly number[]
-  /** Where masks were given: mean IoU of each layer, and the 1-based layer where it is largest. */
-  readonly iou?: { readonly mean: readonly number[]; readonly bestLayer: number }
+  /** Where masks were given: mean IoU of each layer, that of a random choice, and the 1-based layer where it is largest. */
+  readonly iou?: { readonly mean: readonly number[]; readonly chance: number; readonly bestLayer: number }
 }
 
 /** What `hiprune calibrate` writes. @param seed Of the bootstrap. */
@@ -87,6 +87,16 @@ export function calibrationOf(
     images,
     seed,
     dispersion: dispersion[0]?.mean ?? [],
-    ...(iou && { iou: { mean: iou.mean, bestLayer: iou.bestLayer } }),
+    ...(iou && { iou: { mean: iou.mean, chance: iou.chance, bestLayer: iou.bestLayer } }),
   }
+}
+
+/** What the masks say to the chosen layer, in one sentence; it may speak against it, and then the reader has to choose. */
+export function masksInWords(objectLayer: number, iou: NonNullable<Calibration['iou']>): string {
+  const [own, best] = [iou.mean[objectLayer - 1] as number, iou.mean[iou.bestLayer - 1] as number]
+  const isBlind = own < iou.chance ? ', so it does not look at objects' : ''
+  return (
+    `the IoU of layer ${objectLayer} with the objects is ${own.toFixed(3)} (random choice: ${iou.chance.toFixed(3)}${isBlind}), ` +
+    `the largest is ${best.toFixed(3)} in layer ${iou.bestLayer}`
+  )
 }

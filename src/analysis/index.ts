@@ -28,7 +28,7 @@ export {
 export { type PixelOptions } from './prepare.js'
 
 // Calibration and findings.
-export { calibrationOf, type Calibration, type LayerChoice } from './calibration.js'
+export { calibrationOf, masksInWords, type Calibration, type LayerChoice } from './calibration.js'
 export { phasesOf, type Phases } from './jump.js'
 export { type Finding, type RelativeIou } from './pattern.js'
 

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { Command } from 'commander'
-import { calibrationOf, studyNumbers, type Calibration } from '../analysis/index.js'
+import { calibrationOf, masksInWords, studyNumbers, type Calibration } from '../analysis/index.js'
 import { print, printJson } from './output.js'
 import { runStudy, studyRunOptions, type StudyRunOptions } from './study-run.js'
 import { writeWhole } from './study-state.js'
@@ -47,7 +47,7 @@ function inWords({ encoder, objectLayer, deepLayer, reason, jump, images, disper
     `${encoder.file}: object layer ${objectLayer}, deep layer ${deepLayer} (${images} images)`,
     reason,
     `largest rise: layer ${jump.layers[0]} to ${jump.layers[1]}, 95 % of bootstrap samples ${low} to ${high}, ${sharpness}, the same layer in ${Math.round(100 * jump.agreement)} % of them`,
-    ...(iou ? [`IoU with the object masks is largest in layer ${iou.bestLayer}`] : []),
+    ...(iou ? [masksInWords(objectLayer, iou)] : []),
     'dispersion of the top 5 % by layer:',
     ...bars.map((line) => line.trimEnd()),
   ].join('\n')

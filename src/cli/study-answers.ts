@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { compareAnswers, noAnswers, type AnswerTotals, type StudyQuestion } from '../analysis/index.js'
-import { ArgumentError, loadPruned } from '../index.js'
+import { ArgumentError, loadPruned, type LoadPrunedOptions } from '../index.js'
 import { readImage } from '../node.js'
 import { countProgress } from './count-progress.js'
 import { demoModel } from './model-options.js'
@@ -40,14 +40,12 @@ function parseLine(file: string, line: string, index: number): StudyQuestion {
 
 /** Loads the model and asks all questions. */
 export async function measureAnswers(
-  model: string | undefined,
-  dtype: string | undefined,
+  { model = 'demo', dtype, device }: { model?: string; dtype?: string; device?: string },
   questions: readonly StudyQuestion[],
   seed: number,
 ): Promise<AnswerTotals> {
-  const loaded = await loadPruned(model === undefined || model === 'demo' ? demoModel : model, {
-    ...(dtype && { dtype: dtype as 'fp32' }),
-  })
+  const options = { ...(dtype && { dtype }), ...(device && { device }) } as LoadPrunedOptions
+  const loaded = await loadPruned(model === 'demo' ? demoModel : model, options)
   const totals = noAnswers()
   const progress = countProgress('asking', 0, questions.length)
   for (const { image, question } of questions) {

@@ -53,6 +53,15 @@ export function hashOf(value: unknown): string {
 
 async function hashOfFiles(files: readonly string[]): Promise<string> {
   const hash = createHash('sha256')
-  for (const file of files) hash.update(`${path.basename(file)}:${(await stat(file)).size}\n`)
+  for (const file of files) hash.update(`${path.basename(file)}:${await sizeOf(file)}\n`)
   return hash.digest('hex')
+}
+
+const sizes = new Map<string, number>()
+
+/** Asked once a file: the state is written every few seconds, and a study may have very many. */
+async function sizeOf(file: string): Promise<number> {
+  const size = sizes.get(file) ?? (await stat(file)).size
+  sizes.set(file, size)
+  return size
 }

@@ -1,6 +1,6 @@
 import os from 'node:os'
 import { env } from '@huggingface/transformers'
-import type { AnswerTotals, StudyNumbers } from '../analysis/index.js'
+import { masksInWords, type AnswerTotals, type StudyNumbers } from '../analysis/index.js'
 import type { StudyRun } from './study-run.js'
 
 /** What identifies the encoder of a study. */
@@ -55,7 +55,7 @@ export function studyInWords(run: StudyRun, numbers: StudyNumbers, answers: Answ
   return [
     `middle layers look at objects: ${verdict(findings.objectsInTheMiddle)}`,
     `deep layers look everywhere: ${verdict(findings.globalInTheDeep)}`,
-    `object layer ${layers.objectLayer}, deep layer ${layers.deepLayer}: ${layers.reason}${iou ? `; IoU is largest in layer ${iou.bestLayer}` : ''}`,
+    `object layer ${layers.objectLayer}, deep layer ${layers.deepLayer}: ${layers.reason}${iou ? `; ${masksInWords(layers.objectLayer, iou)}` : ''}`,
     redundancyInWords(numbers, answers),
     ...Object.entries(factsOf(run)).map(([name, value]) => `${name}: ${value}`),
   ].join('\n')

@@ -38,7 +38,7 @@ export function studyCommand(): Command {
 }
 
 async function runStudyCommand(inputs: string[], options: StudyOptions): Promise<void> {
-  const { out, model, dtype, encoder: bare } = options
+  const { out, encoder: bare } = options
   const pictures = positiveInteger('--pictures', options.pictures)
   const most = positiveInteger('--max-questions', options.maxQuestions)
   if (options.questions !== undefined && bare !== undefined)
@@ -47,7 +47,7 @@ async function runStudyCommand(inputs: string[], options: StudyOptions): Promise
     options.questions === undefined ? [] : await readQuestions(options.questions, most, await listImages(inputs))
   const run = await runStudy(inputs, options, path.join(out, 'state.json'))
   const numbers = studyNumbers(run.totals)
-  const answers = questions.length > 0 ? await measureAnswers(model, dtype, questions, run.seed) : null
+  const answers = questions.length > 0 ? await measureAnswers(options, questions, run.seed) : null
   // Drawing brings libraries that no other command needs to load.
   const { writeReport } = await import('./study-report.js')
   const result = await writeReport(out, { run, numbers, answers, pictures })

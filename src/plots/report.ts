@@ -1,4 +1,4 @@
-import type { Finding, StudyNumbers } from '../analysis/index.js'
+import { masksInWords, type Finding, type StudyNumbers } from '../analysis/index.js'
 import { escapeXml } from './chart.js'
 import { reportStyle } from './report-style.js'
 import { layerTable, paperTable } from './report-tables.js'
@@ -61,7 +61,7 @@ ${paperTable()}
 }
 
 function cards({ findings, layers, iou }: StudyNumbers): string {
-  const best = iou ? ` IoU is largest in layer ${iou.bestLayer}.` : ''
+  const best = iou ? ` ${capital(masksInWords(layers.objectLayer, iou))}.` : ''
   const object = `Object layer ${layers.objectLayer}, deep layer ${layers.deepLayer}`
   const agreement = `${Math.round(100 * layers.jump.agreement)} % of bootstrap samples have the largest rise at layer ${layers.jump.layers[0]}.`
   return [
