@@ -47,50 +47,67 @@ export interface LayerEncoderParts {
 
 const RECEIVED = 'attention_received.'
 const BLOCK = 16
+const TAP_MEMORY = 2 ** 30
 
 /** Taps every layer of an encoder. Sessions are made when the first image comes. */
-export function createLayerEncoder({
-  encoder,
-  prepare,
-  createSession,
-  tapMemory = 2 ** 30,
-}: LayerEncoderParts): LayerEncoder {
-  const { info } = encoder
-  let chunks: number[][] | undefined
-  let kept: OnnxSession | undefined
+export function createLayerEncoder(parts: LayerEncoderParts): LayerEncoder {
+  return new ChunkedEncoder(parts)
+}
 
-  async function runChunk(layers: readonly number[], images: readonly PreparedImage[]) {
-    const session = kept ?? (await createSession(tapAttention(encoder.bytes, { layers })))
-    if (chunks?.length === 1) kept = session
-    const outputs: Record<string, OrtTensor>[] = []
-    for (const { feeds } of images) outputs.push(copied(await session.run(pick(feeds, session, info))))
-    if (!kept) await session.release()
-    return outputs
+class ChunkedEncoder implements LayerEncoder {
+  readonly info: EncoderInfo
+  private chunks: readonly number[][] = [[]]
+  /** Tokens that the chunks were planned for. */
+  private tokens = 0
+  /** The session of an encoder that runs in one piece. */
+  private kept: OnnxSession | undefined
+
+  constructor(private readonly parts: LayerEncoderParts) {
+    this.info = parts.encoder.info
   }
 
-  return {
-    info,
-    get runsPerImage() {
-      return chunks?.length ?? 1
-    },
-    get blockSize() {
-      return chunks && chunks.length > 1 ? BLOCK : 1
-    },
-    async encode(images) {
-      const prepared: PreparedImage[] = []
-      for (const image of images) prepared.push(await prepare(image))
-      chunks ??= layerChunks(info, attendingTokens(info, prepared[0] as PreparedImage), tapMemory)
-      const merged = prepared.map((): Record<string, OrtTensor> => ({}))
-      for (const layers of chunks) {
-        const outputs = await runChunk(layers, prepared)
-        outputs.forEach((output, i) => Object.assign(merged[i] as object, output))
-      }
-      return prepared.map((image, i) => layersOf(encoder, image, merged[i] as Record<string, OrtTensor>))
-    },
-    async release() {
-      await kept?.release()
-      kept = undefined
-    },
+  get runsPerImage(): number {
+    return this.chunks.length
+  }
+
+  get blockSize(): number {
+    return this.chunks.length > 1 ? BLOCK : 1
+  }
+
+  async encode(images: readonly RawImage[]): Promise<EncodedLayers[]> {
+    const prepared: PreparedImage[] = []
+    for (const image of images) prepared.push(await this.parts.prepare(image))
+    await this.planFor(prepared)
+    const merged = prepared.map((): Record<string, OrtTensor> => ({}))
+    for (const layers of this.chunks) {
+      const outputs = await this.run(layers, prepared)
+      outputs.forEach((output, i) => Object.assign(merged[i] as object, output))
+    }
+    return prepared.map((image, i) => layersOf(this.parts.encoder, image, merged[i] as Record<string, OrtTensor>))
+  }
+
+  async release(): Promise<void> {
+    await this.kept?.release()
+    this.kept = undefined
+  }
+
+  /** Encoders of any resolution may meet a larger image than before, whose maps need smaller chunks. */
+  private async planFor(images: readonly PreparedImage[]): Promise<void> {
+    const tokens = Math.max(...images.map((image) => attendingTokens(this.info, image)))
+    if (tokens <= this.tokens) return
+    this.tokens = tokens
+    this.chunks = layerChunks(this.info, tokens, this.parts.tapMemory ?? TAP_MEMORY)
+    if (this.chunks.length > 1) await this.release()
+  }
+
+  private async run(layers: readonly number[], images: readonly PreparedImage[]): Promise<Record<string, OrtTensor>[]> {
+    const { encoder, createSession } = this.parts
+    const session = this.kept ?? (await createSession(tapAttention(encoder.bytes, { layers })))
+    if (this.chunks.length === 1) this.kept = session
+    const outputs: Record<string, OrtTensor>[] = []
+    for (const { feeds } of images) outputs.push(copied(await session.run(pick(feeds, session, this.info))))
+    if (!this.kept) await session.release()
+    return outputs
   }
 }
 

@@ -1,4 +1,4 @@
-import { AutoConfig, AutoProcessor, type Processor } from '@huggingface/transformers'
+import { AutoConfig, AutoProcessor, type Processor, type RawImage } from '@huggingface/transformers'
 import {
   describeSource,
   encoderHash,
@@ -76,7 +76,7 @@ async function assemble(
   file: EncoderFile,
   name: string,
   encoder: TokenEncoder,
-  prepare: (image: Parameters<ReturnType<typeof prepareByRecipe>>[0]) => Promise<PreparedImage>,
+  prepare: (image: RawImage) => Promise<PreparedImage>,
   preprocessing: string,
   { createSession, tapMemory }: OpenOptions,
 ): Promise<StudyEncoder> {

@@ -34,7 +34,9 @@ export function withTokenFeatures(bytes: Uint8Array, file: string): TokenEncoder
       `${file} cannot be studied: no value of its graph holds one row a token behind its last attention`,
     )
   const patch = new GraphPatch(encoder.graph.model)
-  patch.output(HIDDEN, hidden, dataTypes.float, [null, null, null])
+  // Inside a float16 file the value is float16.
+  const asFloat = patch.node('Cast', [hidden], { to: dataTypes.float })
+  patch.output(HIDDEN, asFloat, dataTypes.float, [null, null, null])
   return { info, bytes: patch.apply(), features: HIDDEN }
 }
 
