@@ -107,7 +107,7 @@ Made by \`npm run bench:methods -- --write\`; docs/methods.md says what the meth
 - Machine: ${model.trim()}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB; one core is used.
 - Versions: hiprune ${lock.version}, Node ${process.version}, V8 ${process.versions.v8}.
 - Input: seed ${options.seed}; uniform scores; features and keys of width D in 40 clusters, with noise as large as the clusters are wide.
-- ms: median time of up to 50 runs in about 2 s, at least one, after one that is not counted. CPU ms: mean processor time of a
+- ms: median time of up to 50 runs in about 2 s, after one that is not counted unless it took 2 s itself. CPU ms: mean processor time of a
   run, which other load on the machine hardly changes, but which counts the compiler's threads too. Shares and growth take the
   smaller of the two.
 - memory: growth of the process's resident memory during one run, at its peak; inputs not included.
