@@ -67,8 +67,8 @@ export interface Bar {
 /** Horizontal bars with their values, e.g. the two halves of redundancy. */
 export function barFigure(label: string, bars: readonly Bar[], axis: string, most: number): string {
   return chart(label, {
-    height: 50 + 36 * bars.length,
-    marginLeft: 190,
+    height: 74 + 36 * bars.length,
+    marginLeft: 230,
     marginRight: 50,
     x: { label: axis, domain: [0, most], grid: true },
     y: { label: null, domain: bars.map(({ name }) => name) },
