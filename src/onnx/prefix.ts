@@ -2,7 +2,7 @@ import { intAttribute } from './attributes.js'
 import type { Graph } from './graph.js'
 import type { OnnxNode } from './model-reader.js'
 import { structural, tokenwise } from './operators.js'
-import { axisOf } from './shape-rules.js'
+import { axisOf } from './shape-arithmetic.js'
 import type { Shapes } from './shapes.js'
 import { projectionInputs, type AttentionSite } from './sites.js'
 

@@ -2,7 +2,7 @@ import { intAttribute } from './attributes.js'
 import { constantTensor, operatorName, type Graph } from './graph.js'
 import type { OnnxNode } from './model-reader.js'
 import { beforeQuantisation, contentInputs, isLinear, isProduct } from './operators.js'
-import { axisOf } from './shape-rules.js'
+import { axisOf } from './shape-arithmetic.js'
 import type { Shapes } from './shapes.js'
 
 /** What keeps queries from seeing keys: added to the scores, or chosen by a condition. */

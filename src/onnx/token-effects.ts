@@ -1,7 +1,7 @@
 import { intAttribute } from './attributes.js'
 import type { Encoder } from './encoder.js'
 import type { OnnxNode } from './model-reader.js'
-import { axisOf } from './shape-rules.js'
+import { axisOf } from './shape-arithmetic.js'
 import type { TokenPath, TokenStep } from './token-path.js'
 
 /** What happens to tokens between an attention and the features. */

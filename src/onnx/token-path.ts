@@ -1,6 +1,8 @@
+import { intAttribute } from './attributes.js'
 import type { Graph } from './graph.js'
 import type { OnnxNode } from './model-reader.js'
 import { isLinear, structural, tokenwise } from './operators.js'
+import { axisOf } from './shape-arithmetic.js'
 import type { AttentionSite } from './sites.js'
 import type { Shapes } from './shapes.js'
 
@@ -9,7 +11,7 @@ export interface TokenStep {
   readonly node: OnnxNode
   readonly input: string
   readonly output: string
-  /** `tokenwise` leaves tokens alone, `linear` also ends any regrouping of channels, `structural` moves tokens. */
+  /** `tokenwise` leaves tokens alone, `linear` also maps channels to others, which ends any regrouping, `structural` moves tokens. */
   readonly kind: 'tokenwise' | 'linear' | 'structural'
 }
 
@@ -84,10 +86,18 @@ function tokenOutputs(node: OnnxNode): string[] {
 
 function stepKind(graph: Graph, shapes: Shapes, node: OnnxNode, input: string): TokenStep['kind'] | undefined {
   if (tokenwise.has(node.opType)) return keepsRank(shapes, node, input) ? 'tokenwise' : undefined
+  if (joinsChannels(graph, shapes, node)) return 'linear'
   if (node.inputs[0] !== input) return undefined
   if (isLinear(graph, node)) return 'linear'
   if (node.opType === 'Gather' && shapes.of(node.inputs[1] ?? '')?.length === 0) return undefined
   return structural.has(node.opType) ? 'structural' : undefined
+}
+
+/** Features of several depths side by side: tokens stay, their width grows as behind a linear layer. */
+function joinsChannels(graph: Graph, shapes: Shapes, node: OnnxNode): boolean {
+  const rank = shapes.of(node.outputs[0] ?? '')?.length
+  if (node.opType !== 'Concat' || rank === undefined) return false
+  return axisOf(intAttribute(graph.model, node, 'axis', 0), rank) === rank - 1
 }
 
 /** A per-channel vector (a scale, a bias) is broadcast over tokens; following it would lose them. */

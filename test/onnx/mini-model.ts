@@ -1,5 +1,5 @@
 import { encodeNode, encodeValueInfo, type AttributeInput } from '../../src/onnx/graph-patch.js'
-import { WireWriter } from '../../src/onnx/wire.js'
+import { concatBytes, WireReader, WireWriter } from '../../src/onnx/wire.js'
 
 type Dims = readonly (number | string | null)[]
 
@@ -75,14 +75,23 @@ export class MiniModel {
     this.graph.message(12, (info) => encodeValueInfo(info, name, dataType, dims))
   }
 
-  finish(opset = 17): Uint8Array {
-    const named = new WireWriter().raw(this.graph.finish()).text(2, 'mini')
+  /** @param reversed writes the graph's fields last first, as no exporter but some converter does */
+  finish(opset = 17, reversed = false): Uint8Array {
+    const named = new WireWriter().raw(reversed ? this.reversedFields() : this.graph.finish()).text(2, 'mini')
     return new WireWriter()
       .varint(1, opset >= 23 ? 11 : 9)
       .message(8, (o) => o.text(1, '').varint(2, opset))
       .message(8, (o) => o.text(1, 'com.microsoft').varint(2, 1))
       .bytes(7, named.finish())
       .finish()
+  }
+
+  private reversedFields(): Uint8Array {
+    const bytes = this.graph.finish()
+    const reader = new WireReader(bytes)
+    const fields: Uint8Array[] = []
+    while (reader.next()) fields.unshift(bytes.subarray(reader.tagStart, reader.stop))
+    return concatBytes(fields)
   }
 }
 
