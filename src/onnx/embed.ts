@@ -3,7 +3,7 @@ import { readEncoder, type Encoder } from './encoder.js'
 import { prepareGather, splitImages, type GatherPlace } from './gather-place.js'
 import { dataTypes, GraphPatch } from './graph-patch.js'
 import { gridSource, perImage, type GridSource } from './grid-source.js'
-import { describeEncoder } from './inspect.js'
+import { describeEncoder, type EncoderInfo } from './inspect.js'
 import { bufferShapes, neighbourTable, type BufferShape } from './neighbours.js'
 import { receivedOverKeys } from './received.js'
 import { relevanceNodes, selectionNodes, type SelectionSettings } from './selection-nodes.js'
@@ -52,12 +52,13 @@ export interface EmbedOptions {
 export function embedPruning(bytes: Uint8Array, options: EmbedOptions = {}): Uint8Array {
   const settings = checkOptions(options)
   const encoder = readEncoder(bytes)
-  const layers = chooseLayers(encoder, options)
+  const info = describeEncoder(encoder)
+  const layers = chooseLayers(encoder, info, options)
   const patch = new GraphPatch(encoder.graph.model)
   if (patch.opset < 13)
     throw new ModelError(`pruning inside the graph needs opset 13 or later, this file has ${patch.opset}`)
   const place = prepareGather(encoder, patch, settings.gather)
-  const grid = gridSource(encoder, patch, describeEncoder(encoder))
+  const grid = gridSource(encoder, patch, info)
   const table = neighbourTable(patch, grid, settings.shape, settings.borders)
   const relevance = settings.method === 'hiprune++' ? textRelevance(encoder, patch, grid, place.features) : undefined
   const keep = patch.input('K', dataTypes.int64, [1])
@@ -74,8 +75,7 @@ interface Layers {
   readonly deep: number
 }
 
-function chooseLayers(encoder: Encoder, options: EmbedOptions): Layers {
-  const info = describeEncoder(encoder)
+function chooseLayers(encoder: Encoder, info: EncoderInfo, options: EmbedOptions): Layers {
   const object = options.objectLayer ?? info.suggestedObjectLayer
   const deep = options.deepLayer ?? info.deepLayer
   checkLayers(encoder, 'objectLayer', [object])
