@@ -177,19 +177,17 @@ function feedsOf(session, feeds) {
 
 /** The runtime's own profile: time in nodes that were added, over time in all nodes. Free of the machine's drift. */
 async function shareOfAddedNodes(file, feeds, options) {
-  const session = await InferenceSession.create(file, {
-    ...options,
-    enableProfiling: true,
-    profileFilePrefix: '/tmp/hiprune-profile',
-  })
+  const folder = mkdtempSync(join(tmpdir(), 'hiprune-profile-'))
+  const profileFilePrefix = join(folder, 'run')
+  const session = await InferenceSession.create(file, { ...options, enableProfiling: true, profileFilePrefix })
   await session.run(feedsOf(session, feeds))
   session.endProfiling()
   await session.release()
-  const name = readdirSync('/tmp').find((entry) => entry.startsWith('hiprune-profile'))
-  const events = JSON.parse(readFileSync(`/tmp/${name}`, 'utf8')).filter(
-    ({ cat, name: n }) => cat === 'Node' && n.endsWith('_kernel_time'),
+  const [profile] = readdirSync(folder)
+  const events = JSON.parse(readFileSync(join(folder, profile), 'utf8')).filter(
+    ({ cat, name }) => cat === 'Node' && name.endsWith('_kernel_time'),
   )
-  rmSync(`/tmp/${name}`)
+  rmSync(folder, { recursive: true })
   // What runs inside a Loop's body is listed beside the Loop itself, which holds its time.
   const loops = events.filter(({ args }) => args.op_name === 'Loop')
   const isInside = (event) =>
