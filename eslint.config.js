@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint'
 const layers = {
   numeric: [],
   pruning: ['numeric'],
-  onnx: [],
+  onnx: ['pruning'],
   image: ['numeric', 'pruning'],
   models: ['numeric', 'pruning', 'onnx', 'image'],
   generation: ['numeric', 'pruning', 'onnx', 'image', 'models'],

@@ -1,27 +1,10 @@
 import { ArgumentError } from '../errors.js'
+import { bufferShapes, bufferSteps, type BufferShape } from '../pruning/buffers.js'
 import { dataTypes, type GraphPatch } from './graph-patch.js'
 import type { GridSource } from './grid-source.js'
 import { cast, unsqueeze } from './verbs.js'
 
-/** Which neighbours of an anchor are its buffers. */
-export type BufferShape = 'cross' | 'square' | 'diagonal' | 'row' | 'column' | 'none'
-
-/** (row, column) steps in ascending order of the flat index; every shape is symmetric. */
-const steps: Readonly<Record<BufferShape, readonly (readonly [number, number])[]>> = {
-  // prettier-ignore
-  square: [[-1, -1], [-1, 0], [-1, 1], [0, -1], [0, 1], [1, -1], [1, 0], [1, 1]],
-  // prettier-ignore
-  cross: [[-1, 0], [0, -1], [0, 1], [1, 0]],
-  // prettier-ignore
-  diagonal: [[-1, -1], [-1, 1], [1, -1], [1, 1]],
-  // prettier-ignore
-  row: [[0, -1], [0, 1]],
-  // prettier-ignore
-  column: [[-1, 0], [1, 0]],
-  none: [],
-}
-
-export const bufferShapes = Object.keys(steps)
+export { bufferShapes, type BufferShape }
 
 /** Who brings a token in: for every token, itself and the anchors whose buffer it is. */
 export interface NeighbourTable {
@@ -40,7 +23,7 @@ export function neighbourTable(
   shape: BufferShape,
   borders: 'grid' | 'clamp',
 ): NeighbourTable {
-  const buffersPerAnchor = steps[shape].length
+  const buffersPerAnchor = bufferSteps[shape].length
   if (borders === 'grid') return { ...tableOnGrid(patch, grid, shape), buffersPerAnchor }
   if (!grid.fixed) throw new ArgumentError('borders', borders, "'grid' for an encoder of dynamic resolution")
   return { ...clampedTable(patch, grid.fixed.rows, grid.fixed.columns, shape), buffersPerAnchor }
@@ -52,7 +35,7 @@ function tableOnGrid(
   grid: GridSource,
   shape: BufferShape,
 ): Omit<NeighbourTable, 'buffersPerAnchor'> {
-  const all = [[0, 0] as const, ...steps[shape]]
+  const all = [[0, 0] as const, ...bufferSteps[shape]]
   const token = unsqueeze(patch, grid.tokens, [1]) // [tokens, 1]
   const row = patch.node('Add', [patch.node('Div', [token, grid.columns]), patch.integers(all.map(([down]) => down))])
   const column = patch.node('Add', [
@@ -63,7 +46,7 @@ function tableOnGrid(
   const index = patch.node('Add', [patch.node('Mul', [row, grid.columns]), column])
   return {
     sources: patch.node('Where', [inside, index, grid.count]),
-    places: patch.integers([0, ...steps[shape].map((_, i) => steps[shape].length - i)]),
+    places: patch.integers([0, ...bufferSteps[shape].map((_, i) => bufferSteps[shape].length - i)]),
   }
 }
 
@@ -83,7 +66,7 @@ function clampedTable(
   const count = rows * columns
   const found = Array.from({ length: count }, (_, token) => [{ source: token, place: 0 }])
   for (let anchor = 0; anchor < count; anchor++) {
-    for (const [i, [down, right]] of steps[shape].entries()) {
+    for (const [i, [down, right]] of bufferSteps[shape].entries()) {
       const token = Math.min(Math.max(anchor + down * columns + right, 0), count - 1)
       found[token]?.push({ source: anchor, place: i + 1 })
     }

@@ -9,8 +9,8 @@ export type BufferShape = 'cross' | 'square' | 'diagonal' | 'row' | 'column' | '
  */
 export type BorderRule = 'grid' | 'clamp'
 
-/** Per shape the (row, column) steps, in ascending order of the flat index. */
-const STEPS: Record<BufferShape, readonly (readonly [number, number])[]> = {
+/** Per shape the (row, column) steps, in ascending order of the flat index; every shape is symmetric. */
+export const bufferSteps: Readonly<Record<BufferShape, readonly (readonly [number, number])[]>> = {
   // prettier-ignore
   square: [[-1, -1], [-1, 0], [-1, 1], [0, -1], [0, 1], [1, -1], [1, 0], [1, 1]],
   // prettier-ignore
@@ -24,11 +24,11 @@ const STEPS: Record<BufferShape, readonly (readonly [number, number])[]> = {
   none: [],
 }
 
-export const bufferShapes = Object.keys(STEPS) as readonly BufferShape[]
+export const bufferShapes = Object.keys(bufferSteps) as readonly BufferShape[]
 
 /** b of SPEC 2: buffers of an anchor away from the borders. */
 export function buffersPerAnchor(shape: BufferShape): number {
-  return STEPS[shape].length
+  return bufferSteps[shape].length
 }
 
 /** Flat indices of an anchor's buffers, ascending. */
@@ -36,11 +36,11 @@ export function buffersOf(anchor: number, grid: PatchGrid, shape: BufferShape, b
   const { rows, columns } = grid
   if (borders === 'clamp') {
     const last = rows * columns - 1
-    return STEPS[shape].map(([down, right]) => Math.min(Math.max(anchor + down * columns + right, 0), last))
+    return bufferSteps[shape].map(([down, right]) => Math.min(Math.max(anchor + down * columns + right, 0), last))
   }
   const row = Math.floor(anchor / columns)
   const column = anchor % columns
-  const inside = STEPS[shape].filter(([down, right]) => {
+  const inside = bufferSteps[shape].filter(([down, right]) => {
     return row + down >= 0 && row + down < rows && column + right >= 0 && column + right < columns
   })
   return inside.map(([down, right]) => anchor + down * columns + right)

@@ -1,24 +1,13 @@
-import { existsSync } from 'node:fs'
 import { build } from 'esbuild'
 import { RawImage } from '@huggingface/transformers'
 import { chromium, type Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { chromiumFlags, chromiumPath } from '../analysis/chromium.js'
 import { repository } from '../cli.js'
 import { oracleRoot, readGolden } from '../golden.js'
 import { startHub } from '../hub.js'
 import type { GoldenVlm } from '../tiny-llava.js'
 import type { PageTask } from './page.js'
-
-const executablePath = '/usr/bin/chromium'
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 interface PageResult {
   pruned: number[]
@@ -27,7 +16,7 @@ interface PageResult {
   layers: number
 }
 
-describe.skipIf(!existsSync(executablePath))(`in a browser (needs ${executablePath})`, () => {
+describe.skipIf(!chromiumPath)('in a browser (needs Chromium)', () => {
   let browser: Browser
   let hub: Awaited<ReturnType<typeof startHub>>
   beforeAll(async () => {
@@ -44,7 +33,7 @@ describe.skipIf(!existsSync(executablePath))(`in a browser (needs ${executablePa
       '/page.js': bundle.outputFiles[0]!.text,
       '/wasm/': `${repository}node_modules/onnxruntime-web/dist/`,
     })
-    browser = await chromium.launch({ executablePath, args: flags })
+    browser = await chromium.launch({ executablePath: chromiumPath as string, args: chromiumFlags })
   })
   afterAll(async () => {
     await browser?.close()
