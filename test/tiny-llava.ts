@@ -53,10 +53,21 @@ export async function loadTiny(name: 'llava' | 'llava_onevision', objectLayer?: 
 
 /** One row of token ids, all attended. */
 export function promptOf(ids: readonly number[]): Pick<ModelInputs, 'input_ids' | 'attention_mask'> {
-  const dims = [1, ids.length]
+  return promptsOf([ids], 0)
+}
+
+/** Rows of token ids, left-padded to the longest. */
+export function promptsOf(
+  rows: readonly (readonly number[])[],
+  padToken: number,
+): Pick<ModelInputs, 'input_ids' | 'attention_mask'> {
+  const width = Math.max(...rows.map(({ length }) => length))
+  const dims = [rows.length, width]
+  const padded = rows.flatMap((ids) => [...Array<number>(width - ids.length).fill(padToken), ...ids])
+  const mask = rows.flatMap((ids) => Array.from({ length: width }, (_, i) => (i < width - ids.length ? 0n : 1n)))
   return {
-    input_ids: new Tensor('int64', BigInt64Array.from(ids, BigInt), dims),
-    attention_mask: new Tensor('int64', new BigInt64Array(ids.length).fill(1n), dims),
+    input_ids: new Tensor('int64', BigInt64Array.from(padded, BigInt), dims),
+    attention_mask: new Tensor('int64', BigInt64Array.from(mask), dims),
   }
 }
 
