@@ -10,8 +10,9 @@ const layers = {
   generation: ['numeric', 'pruning', 'onnx', 'image', 'models'],
   analysis: ['numeric', 'pruning', 'onnx', 'image', 'models', 'generation'],
   plots: ['pruning', 'image', 'analysis'],
+  evaluation: ['numeric', 'pruning', 'onnx', 'image', 'models', 'generation', 'analysis'],
   // The faces use public entry points only.
-  cli: ['index', 'node', 'onnx', 'analysis', 'plots'],
+  cli: ['index', 'node', 'onnx', 'analysis', 'plots', 'evaluation'],
 }
 
 /** The only places that may use Node's own modules; everything else runs in a browser too. */

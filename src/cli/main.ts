@@ -7,6 +7,7 @@ import { askCommand } from './ask.js'
 import { calibrateCommand } from './calibrate.js'
 import { compileCommand } from './compile.js'
 import { demoCommand } from './demo.js'
+import { flopsCommand } from './flops.js'
 import { inspectCommand } from './inspect.js'
 import { methodsCommand } from './methods.js'
 import { note } from './output.js'
@@ -22,7 +23,8 @@ const program = new Command('hiprune')
 
 const encoderCommands = [inspectCommand(), tapCommand(), compileCommand()]
 const studyCommands = [studyCommand(), calibrateCommand()]
-const commands = [askCommand(), demoCommand(), methodsCommand(), ...encoderCommands, ...studyCommands]
+const costCommands = [flopsCommand()]
+const commands = [askCommand(), demoCommand(), methodsCommand(), ...encoderCommands, ...studyCommands, ...costCommands]
 for (const command of commands) program.addCommand(command)
 for (const command of [program, ...program.commands]) {
   command.exitOverride().configureOutput({ writeErr: () => undefined })
