@@ -1,16 +1,11 @@
-import {
-  DynamicCache,
-  type PreTrainedTokenizer,
-  type Processor,
-  type RawImage,
-  type Tensor,
-} from '@huggingface/transformers'
+import { DynamicCache, type Processor, type RawImage, type Tensor } from '@huggingface/transformers'
 import { ArgumentError } from '../errors.js'
-import { adapterFor, type ModelAdapter, type ModelConfig, type ModelInputs } from '../models/index.js'
+import { adapterFor, type ModelAdapter, type ModelConfig } from '../models/index.js'
 import type { BudgetInput, PatchGrid, PrunerName, TokenSelection } from '../pruning/index.js'
 import { downscale } from './downscale.js'
 import type { PrunedModel } from './load-pruned.js'
 import type { PruningOptions, SelectionEvent, StageEvent } from './options.js'
+import { promptMaker } from './prepare-inputs.js'
 import { trueLength } from './virtual-cache.js'
 
 export type AskOptions = Omit<PruningOptions, 'method'> & {
@@ -72,7 +67,8 @@ export async function ask(
   const adapter = adapterFor(config)
   const start = performance.now()
   const strategy = await strategyOf(adapter, config, processor, images, method, pruning.keep)
-  const inputs = await prepareInputs(adapter, config, processor, tokenizer, strategy.images, question)
+  const promptFor = await promptMaker(adapter, config, processor, tokenizer, strategy.images)
+  const inputs = await promptFor(question)
   const record = new CallRecord(performance.now() - start, strategy.name)
 
   const cache = new DynamicCache()
@@ -149,39 +145,6 @@ async function strategyOf(
   if (!cell) return { images, method: { method: 'pool' } }
   const smaller = images.map((image) => downscale(adapter, config, processor, image, keep, cell))
   return { images: await Promise.all(smaller), method: { method: 'none' }, name: 'downscale' }
-}
-
-/** Chat template, one placeholder a visual token (also for several images, which the library's processor leaves to the caller). */
-async function prepareInputs(
-  adapter: ModelAdapter,
-  config: ModelConfig,
-  processor: Processor,
-  tokenizer: PreTrainedTokenizer,
-  images: readonly RawImage[],
-  question: string,
-): Promise<ModelInputs> {
-  const placeholder = tokenizer.decode([adapter.imageTokenId(config)], { skip_special_tokens: false })
-  const prompt = chatPrompt(tokenizer, images.length, placeholder, question)
-  if (adapter.prompt) return await adapter.prompt(processor, images, prompt)
-  const pixels = await adapter.preprocess(processor, images)
-  const grids = adapter.grids(config, pixels as ModelInputs)
-  let next = 0
-  const text = prompt.replaceAll(placeholder, () => {
-    const grid = grids[next++]
-    return placeholder.repeat(grid ? grid.rows * grid.columns : 1)
-  })
-  return { ...pixels, ...(tokenizer(text) as { input_ids: Tensor; attention_mask: Tensor }) }
-}
-
-function chatPrompt(tokenizer: PreTrainedTokenizer, numImages: number, placeholder: string, question: string): string {
-  // A question that spells the placeholder would count as one more image.
-  const text = question.replaceAll(placeholder, ' ')
-  if (!tokenizer.chat_template) return `USER: ${placeholder.repeat(numImages)}\n${text} ASSISTANT:`
-  const content = [...Array.from({ length: numImages }, () => ({ type: 'image' })), { type: 'text', text }]
-  return tokenizer.apply_chat_template([{ role: 'user', content }] as never, {
-    add_generation_prompt: true,
-    tokenize: false,
-  }) as string
 }
 
 function timesOf(stages: readonly StageEvent[], preprocessMs: number): StageTimes {

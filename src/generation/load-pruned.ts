@@ -16,6 +16,7 @@ import {
   readCalibration,
   type EncoderCalibration,
   type ModelConfig,
+  type TextTower,
   type VisionLanguageModel,
   type ModelAdapter,
   type ResolvedSource,
@@ -38,6 +39,8 @@ export interface PrunedModel {
   readonly model: PreTrainedModel
   readonly processor: Processor
   readonly tokenizer: PreTrainedTokenizer
+  /** The vision encoder's paired text tower, of models that ship one. */
+  readonly textTower?: TextTower
 }
 
 /** What belongs to `from_pretrained`; everything else is about pruning. */
@@ -80,7 +83,8 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
     throw new ModelError(`${modelId}: its processor has no tokenizer; processor_config.json may be missing`)
   await tapModel(model, source.id, { ...loading, objectLayer, calibration })
   const textTower = await loadTextTower(model as unknown as VisionLanguageModel, files, options.session_options)
-  return { model: withPruning(model, { ...pruning, tokenizer, ...(textTower && { textTower }) }), processor, tokenizer }
+  const tower = textTower && { textTower }
+  return { model: withPruning(model, { ...pruning, tokenizer, ...tower }), processor, tokenizer, ...tower }
 }
 
 /** Loads the model, under another name where the library does not know its own. */
