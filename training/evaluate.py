@@ -29,8 +29,7 @@ from scenes import PATCH, SIGN_LABEL
 from tokens import ASSISTANT, EOS, PAD, encode
 
 BUDGETS = {'1/3': 133, '2/9': 89, '1/9': 44}
-METHODS = ['hiprune:4:0.1', 'hiprune:4:0.5', 'hiprune:6:0.1', 'hiprune:6:0.5', 'hiprune:8:0.1', 'hiprune:8:0.5', 'hiprune:6:0', 'cls-attention', 'random',
-           'grid', 'objects-first', 'lowest']
+METHODS = ['hiprune:4:0.1', 'hiprune:6:0.1', 'hiprune:6:0.5', 'cls-attention', 'random', 'grid', 'objects-first']
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
@@ -195,7 +194,7 @@ def main() -> None:
         for method in METHODS:
             result['pruning'][method] = {name: score(model, images, views, method, keep) for name, keep in BUDGETS.items()}
             shares = [rows['all without captions']['accuracy'] for rows in result['pruning'][method].values()]
-            print(f'| {method} | ' + ' | '.join(f'{100 * s:.1f} ({100 * s / full:.0f})' for s in shares) + ' |', flush=True)
+            print(f'| {method} | ' + ' | '.join(f'{100 * s:.1f} ({100 * s / full if full else 0:.0f})' for s in shares) + ' |', flush=True)
     print(f'{time.time() - started:.0f} s')
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + '\n')

@@ -187,16 +187,31 @@ def free_place(rng, size: int, half_width: float, half_height: float, boxes: lis
     return None
 
 
-def draw_sign(rng, pixels, labels, characters, ink, boxes) -> Sign | None:
+def crowded_places(rng, size: int, boxes: list) -> list[tuple[float, float, float]]:
+    """(x, y, radius) of objects that fill the cells of a lattice, shuffled: two to three times as many as free_place finds room for."""
+    cells = max(1, round(size / rng.choice([54, 80])))
+    cell = size / cells
+    places = []
+    for index in rng.permutation(cells * cells):
+        radius = cell * rng.uniform(0.36, 0.46)
+        x, y = (cell * (part + 0.5) + rng.uniform(-1, 1) * (cell / 2 - radius - 1) for part in (index % cells, index // cells))
+        if all(abs(x - bx) > radius + bw or abs(y - by) > radius + bh for bx, by, bw, bh in boxes):
+            places.append((x, y, radius))
+    return places
+
+
+def draw_sign(rng, pixels, labels, characters, ink, boxes, dense: bool) -> Sign | None:
     size = pixels.shape[0]
     kind = str(rng.choice(['number', 'letter', 'word'], p=[0.55, 0.15, 0.3]))
-    if kind == 'number':
+    if dense:  # every character equally often, in any company
+        text = ''.join(rng.choice(list(CHARACTERS), rng.integers(2, 5)))
+    elif kind == 'number':
         text = str(rng.integers(0, 10)) if rng.random() < 0.35 else str(rng.integers(10, 100))
     elif kind == 'letter':
         text = str(rng.choice(list(LETTERS)))
     else:
         text = str(rng.choice(WORDS)).upper()
-    font = load_font(str(rng.choice(FONTS)), int(rng.integers(30, 43)))
+    font = load_font(str(rng.choice(FONTS)), int(rng.integers(34, 49)))
     advances = [font.getlength(text[:i]) for i in range(len(text) + 1)]
     ascent, descent = font.getmetrics()
     width, height = advances[-1] + 12, ascent + descent + 2
@@ -234,9 +249,21 @@ def choose_look(rng, items: list[Item], under: np.ndarray) -> tuple[str, str]:
     return shape, colour
 
 
+def choose_places(rng, size: int, boxes: list) -> list[tuple[float, float, float]]:
+    """(x, y, radius) of one to six objects. How many hardly depends on the size, so that it cannot be guessed from the number of tokens."""
+    places = []
+    for index in range(int(rng.integers(1, 5 if size < 200 else 7))):
+        large = rng.random() < (0.6 if index == 0 else 0.25)
+        radius = rng.uniform(36, 56) * min(1, size / 260) if large else rng.uniform(19, 26)
+        place = free_place(rng, size, radius, radius, boxes)
+        if place:
+            places.append((*place, radius))
+    return places
+
+
 def make_scene(rng: np.random.Generator, size: int = 320, split: str = 'train', background: str | None = None, dense: bool = False) -> Scene:
     """Draw one scene. size: side in pixels, a multiple of PATCH; split: which photographs may be used; dense: as many objects as
-    fit, up to eight (for the vision stage, which learns from every object)."""
+    fit and signs of random characters (for the vision stage, which learns from every object)."""
     pixels, background = draw_background(rng, size, split, background)
     pixels = np.clip(pixels, 0, 255)
     labels = np.zeros((size, size), np.uint8)
@@ -244,18 +271,8 @@ def make_scene(rng: np.random.Generator, size: int = 320, split: str = 'train', 
     ink = np.zeros((size, size), bool)
     boxes: list = []
     items: list[Item] = []
-    sign = draw_sign(rng, pixels, labels, characters, ink, boxes) if rng.random() < 0.5 else None
-    # The number of objects hardly depends on the size, so that it cannot be guessed from the number of tokens.
-    wanted = 8 if dense else int(rng.integers(1, 5 if size < 200 else 7))
-    crowded = wanted * (320 / size) ** 2 > 6
-    for index in range(wanted):
-        small = rng.uniform(14, 21) if crowded else rng.uniform(15, 24)
-        large = rng.uniform(24, 34) if crowded else rng.uniform(34, 52) * min(1, size / 260)
-        radius = large if rng.random() < (0.6 if index == 0 else 0.25) else small
-        place = free_place(rng, size, radius, radius, boxes)
-        if place is None:
-            continue
-        x, y = place
+    sign = draw_sign(rng, pixels, labels, characters, ink, boxes, dense) if rng.random() < 0.5 else None
+    for x, y, radius in (crowded_places if dense else choose_places)(rng, size, boxes):
         half = math.ceil(radius) + 1
         left, top = round(x) - half, round(y) - half
         rows, columns = slice(max(top, 0), top + 2 * half), slice(max(left, 0), left + 2 * half)
