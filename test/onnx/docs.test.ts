@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { build } from 'esbuild'
@@ -7,10 +7,9 @@ import { chromium, type Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { embedPruning } from '../../src/onnx/index.js'
 import { repository } from '../cli.js'
+import { chromiumFlags, chromiumPath } from '../analysis/chromium.js'
 import { oracleRoot } from '../golden.js'
 import { readModelFile } from './oracle-models.js'
-
-const executablePath = '/usr/bin/chromium'
 
 /** The browser's ten lines of docs/onnx.md, for the tiny model: smaller images, fewer tokens, a function around them. */
 function snippet(): string {
@@ -31,7 +30,7 @@ interface PageResult {
   pixels: number[]
 }
 
-describe.skipIf(!existsSync(executablePath))(`docs/onnx.md in a browser (needs ${executablePath})`, () => {
+describe.skipIf(!chromiumPath)('docs/onnx.md in a browser (needs Chromium)', () => {
   const model = embedPruning(readModelFile('tiny-llava/onnx/vision_encoder.onnx'))
   let server: Server
   let browser: Browser
@@ -65,8 +64,8 @@ describe.skipIf(!existsSync(executablePath))(`docs/onnx.md in a browser (needs $
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     browser = await chromium.launch({
-      executablePath,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+      executablePath: chromiumPath as string,
+      args: chromiumFlags,
     })
   })
   afterAll(async () => {
