@@ -1,7 +1,7 @@
 import type { Tensor } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
 import { PATCH_EMBEDS, scoresOf, tappedLayers, type TapScores } from '../models/index.js'
-import type { ModelInputs, OnnxSession, OrtTensor, VisionLanguageModel } from '../models/index.js'
+import type { EncoderRun, ModelInputs, OnnxSession, OrtTensor, VisionLanguageModel } from '../models/index.js'
 import type { PatchGrid } from '../pruning/index.js'
 
 /** The vision encoder's answer for one image, tile or frame. */
@@ -9,6 +9,8 @@ export interface EncodedImage extends TapScores {
   readonly grid: PatchGrid
   /** Row-major `[N, D]`, after the projector. */
   readonly features: Float32Array
+  /** `[D]`: the feature of the tile's CLS token, of models whose language model sees it. */
+  readonly cls?: Float32Array
   /** Row-major `[N, P]` in the space of the paired text tower, of encoders that ship with one. */
   readonly patchEmbeds?: Float32Array
 }
@@ -26,8 +28,10 @@ export interface EncodedImages {
 export async function runEncoder(
   model: VisionLanguageModel,
   inputs: ModelInputs,
+  session = 'vision_encoder',
 ): Promise<{ features: Tensor; outputs: Record<string, OrtTensor> }> {
-  const encoder = model.sessions['vision_encoder'] as OnnxSession
+  const encoder = model.sessions[session]
+  if (!encoder) throw new ModelError(`this model folder has no ${session}, which these images need`)
   let outputs: Record<string, OrtTensor> = {}
   const recording = {
     inputNames: encoder.inputNames,
@@ -43,34 +47,60 @@ export async function runEncoder(
  * Visual tokens and attention scores of each entry of `inputs.pixel_values`.
  *
  * @param grids Patch grid of each entry.
+ * @param runs Which entries go through which encoder. Default: all through vision_encoder together.
  * @throws ModelError when the encoder returns another number of visual tokens.
  */
 export async function encodeImages(
   model: VisionLanguageModel,
   inputs: ModelInputs,
   grids: readonly PatchGrid[],
+  runs: readonly EncoderRun[] = [{ session: 'vision_encoder', inputs, grids: [...grids.keys()], hasCls: false }],
 ): Promise<EncodedImages> {
-  const { features, outputs } = await runEncoder(model, inputs)
-  const taps = tappedLayers(model.sessions['vision_encoder'] as OnnxSession)
+  const images: EncodedImage[] = []
+  let hiddenSize = 0
+  for (const run of runs) {
+    const encoded = await encodeRun(
+      model,
+      run,
+      run.grids.map((i) => grids[i] as PatchGrid),
+    )
+    hiddenSize = encoded.hiddenSize
+    run.grids.forEach((grid, i) => (images[grid] = encoded.images[i] as EncodedImage))
+  }
+  return { images, hiddenSize }
+}
+
+async function encodeRun(
+  model: VisionLanguageModel,
+  { session, inputs, hasCls }: EncoderRun,
+  grids: readonly PatchGrid[],
+): Promise<EncodedImages> {
+  const { features, outputs } = await runEncoder(model, inputs, session)
+  const taps = tappedLayers(model.sessions[session] as OnnxSession)
   const hiddenSize = features.dims.at(-1) as number
   const data = features.data as Float32Array
+  const rows = (from: number, to: number) => data.subarray(from * hiddenSize, to * hiddenSize)
   let start = 0
+  let row = 0
   const images = grids.map((grid) => {
     const end = start + grid.rows * grid.columns
-    const rows = data.subarray(start * hiddenSize, end * hiddenSize)
+    const first = hasCls ? row + 1 : row
     const image = {
       grid,
-      features: rows,
+      features: rows(first, first + end - start),
+      ...(hasCls && { cls: rows(row, first) }),
+      // Taps never count CLS: they have one score a patch.
       ...scoresOf(outputs, taps, start, end),
       ...patchEmbedsOf(outputs, start, end),
     }
+    row = first + end - start
     start = end
     return image
   })
-  if (start * hiddenSize !== data.length) {
-    const expected = grids.map(({ rows, columns }) => `${rows} x ${columns}`).join(' + ')
+  if (row * hiddenSize !== data.length) {
+    const expected = grids.map(({ rows, columns }) => `${rows} x ${columns}${hasCls ? ' and CLS' : ''}`).join(' + ')
     throw new ModelError(
-      `the vision encoder returned features [${features.dims.join(', ')}], expected ${expected} visual tokens`,
+      `${session} returned features [${features.dims.join(', ')}], expected ${expected} visual tokens`,
     )
   }
   return { images, hiddenSize }

@@ -1,5 +1,5 @@
 import { ModelError } from '../errors.js'
-import { SEPARATOR, type ImageLayout } from '../models/index.js'
+import type { ImageLayout } from '../models/index.js'
 import type { PatchGrid, TokenSelection } from '../pruning/index.js'
 
 /** Where an image's placeholders begin: row of the batch, and index among that row's placeholders. */
@@ -62,7 +62,8 @@ export function keptPlaceholders(
   places.forEach(({ row, offset }, image) => {
     const stays = keptTokens(grids[image] as PatchGrid[], selections[image] as TokenSelection[])
     ;(layouts[image] as ImageLayout).tokens.forEach((token, i) => {
-      if (token === SEPARATOR || stays.has(token)) (kept[row] as number[]).push(offset + i)
+      // Separators and CLS tokens are below 0.
+      if (token < 0 || stays.has(token)) (kept[row] as number[]).push(offset + i)
     })
   })
   return kept

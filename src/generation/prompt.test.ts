@@ -44,7 +44,7 @@ describe('shortenPrompt', () => {
       [1, 1, 1, 1, 1],
       [0, 1, 1, 1, 1],
     ])
-    const positions = imagePositions(input, 4)
+    const positions = imagePositions(input, [4])
     expect(positions).toEqual([
       [1, 2, 3],
       [2, 3],

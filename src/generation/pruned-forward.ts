@@ -23,8 +23,10 @@ export async function prunedForward(
   inputs: ModelInputs,
   plan: PruningPlan,
 ): Promise<ModelOutputs> {
-  const positions = imagePositions(inputs.input_ids, adapter.imageTokenId(model.config))
-  const hasNewImages = inputs.pixel_values != null && positions.some(({ length }) => length > 0)
+  const positions = imagePositions(inputs.input_ids, placeholderIds(model, adapter))
+  // A single token is one that was generated, even when it happens to spell a placeholder.
+  const isPrompt = (inputs.input_ids.dims[1] as number) > 1
+  const hasNewImages = isPrompt && inputs.pixel_values != null && positions.some(({ length }) => length > 0)
   if (!hasNewImages) return await textForward(forward, inputs, plan)
   return await imageForward(model, adapter, forward, inputs, positions, plan)
 }
@@ -50,7 +52,9 @@ async function imageForward(
   const newest = earlier > 0 ? adapter.dropGrids(model.config, inputs, earlier) : inputs
   const visualTokens = grids.reduce((sum, { rows, columns }) => sum + rows * columns, 0)
 
-  const encoded = await timed(plan, 'encode', visualTokens, () => encodeImages(model, newest, grids)) // [I, N, D] + scores [I, N]
+  const encoded = await timed(plan, 'encode', visualTokens, () =>
+    encodeImages(model, newest, grids, adapter.encoderRuns?.(model.config, newest)),
+  ) // [I, N, D] + scores [I, N]
   const selections = await timed(plan, 'select', visualTokens, async () => {
     const rowOfGrid = layouts.flatMap(({ tiles }, i) => Array<number>(tiles).fill((places[i] as ImagePlace).row))
     const images = await withRelevance(model, adapter, inputs, rowOfGrid, encoded.images, plan)
@@ -67,7 +71,9 @@ async function imageForward(
   const features = gatherKept(tiles, layouts, chosen, encoded.hiddenSize, separator) // [K1 + K2 + ..., D]
   return await timed(plan, 'prefill', prompt.input_ids.dims[1] as number, async () => {
     const text = await model.encode_text({ input_ids: prompt.input_ids })
-    const parts = { image_features: features, inputs_embeds: text, ...prompt }
+    // The library's merge knows one placeholder only.
+    const input_ids = asImages(prompt.input_ids, placeholderIds(model, adapter))
+    const parts = { image_features: features, inputs_embeds: text, ...prompt, input_ids }
     const { inputs_embeds } = model._merge_input_ids_with_image_features(parts)
     return await decode(forward, inputs, { ...prompt, inputs_embeds })
   })
@@ -107,6 +113,19 @@ async function decode(
   return outputs
 }
 
+function placeholderIds(model: VisionLanguageModel, adapter: ModelAdapter): readonly number[] {
+  return adapter.placeholderIds?.(model.config) ?? [adapter.imageTokenId(model.config)]
+}
+
+/** The ids with every placeholder written as the first of them. */
+function asImages(input_ids: Tensor, [first, ...others]: readonly number[]): Tensor {
+  if (others.length === 0) return input_ids
+  const ids = BigInt64Array.from(input_ids.data as BigInt64Array, (id) =>
+    others.includes(Number(id)) ? BigInt(first as number) : id,
+  )
+  return new Tensor('int64', ids, input_ids.dims)
+}
+
 function withoutImages(inputs: ModelInputs): ModelInputs {
   const { pixel_values: _pixels, ...rest } = inputs
   return rest as ModelInputs
@@ -122,7 +141,9 @@ async function withRelevance(
   plan: PruningPlan,
 ): Promise<readonly PrunableImage[]> {
   if (!plan.pruner.needs.includes('relevance')) return images
-  const rows = (input_ids.tolist() as bigint[][]).map((ids) => ids.map(Number))
+  const rows = (asImages(input_ids, placeholderIds(model, adapter)).tolist() as bigint[][]).map((ids) =>
+    ids.map(Number),
+  )
   const imageTokenId = adapter.imageTokenId(model.config)
   return await Promise.all(
     images.map(async (image, i) => {

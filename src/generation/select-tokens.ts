@@ -1,7 +1,7 @@
 import { Tensor } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
 import { resolveBudget, type Budget, type TokenSelection } from '../pruning/index.js'
-import { SEPARATOR, type ImageLayout } from '../models/index.js'
+import { SEPARATOR, clsOf, type ImageLayout } from '../models/index.js'
 import type { EncodedImage } from './encode-images.js'
 import type { PruningPlan } from './options.js'
 import { keptTokens } from './place-images.js'
@@ -59,7 +59,8 @@ export function gatherKept(
     const tiles = images[i] as EncodedImage[]
     const chosen = selections[i] as TokenSelection[]
     // A method may put its tokens in an order of its own: with one tile they follow it.
-    if (layout.tiles === 1) return keptRows(tiles[0] as EncodedImage, chosen[0] as TokenSelection, hiddenSize)
+    if (layout.tiles === 1 && layout.tokens.every((token) => token >= 0))
+      return keptRows(tiles[0] as EncodedImage, chosen[0] as TokenSelection, hiddenSize)
     const ofTile = tiles.map((tile, t) => keptRows(tile, chosen[t] as TokenSelection, hiddenSize))
     const places = keptTokens(
       tiles.map(({ grid }) => grid),
@@ -68,6 +69,8 @@ export function gatherKept(
     return [...layout.tokens].flatMap((token) => {
       const found = places.get(token)
       if (token === SEPARATOR) return [separator()]
+      // clsOf undoes itself.
+      if (token < 0) return [(tiles[clsOf(token)] as EncodedImage).cls as Float32Array]
       return found ? [(ofTile[found.tile] as Float32Array[])[found.place] as Float32Array] : []
     })
   })

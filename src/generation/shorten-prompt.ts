@@ -11,14 +11,14 @@ export interface ShortenedPrompt {
   readonly position_ids?: Tensor
 }
 
-/** Positions of the image placeholder in each row of `input_ids` `[B, T]`. */
-export function imagePositions(input_ids: Tensor, imageTokenId: number): number[][] {
+/** Positions of placeholders in each row of `input_ids` `[B, T]`. */
+export function imagePositions(input_ids: Tensor, placeholderIds: readonly number[]): number[][] {
   const [batch, length] = input_ids.dims as [number, number]
   const ids = input_ids.data as BigInt64Array
-  const wanted = BigInt(imageTokenId)
+  const wanted = placeholderIds.map(BigInt)
   return Array.from({ length: batch }, (_, row) => {
     const positions: number[] = []
-    for (let i = 0; i < length; i++) if (ids[row * length + i] === wanted) positions.push(i)
+    for (let i = 0; i < length; i++) if (wanted.includes(ids[row * length + i] as bigint)) positions.push(i)
     return positions
   })
 }

@@ -4,12 +4,14 @@ import {
   calibratedLayer,
   checkTaps,
   createSessionLike,
+  findModelFile,
   layersToTap,
   modelFileName,
   readModelFile,
   tappedLayers,
   tapsFor,
   type EncoderCalibration,
+  type ModelFile,
   type ModelSource,
   type OnnxSession,
   type VisionLanguageModel,
@@ -40,26 +42,46 @@ export async function tapModel<Model>(model: Model, modelId: string, options: Ta
   const target = model as unknown as VisionLanguageModel
   const encoder = target.sessions['vision_encoder']
   if (!encoder) throw new ModelError('this model was loaded without its vision_encoder session')
+  const adapter = adapterFor(target.config)
+  const source = { ...options, modelId }
   if (!tappedLayers(encoder)) {
-    const fileName = modelFileName('vision_encoder', encoder.config?.dtype ?? 'fp32')
-    const source = { ...options, modelId }
-    const file = await readModelFile(source, fileName)
-    const info = inspectEncoder(file.bytes)
-    const calibrated = options.calibration && (await calibratedLayer(options.calibration, file.bytes, info))
-    const taps = tapsFor(info, layersToTap(info, options.objectLayer ?? calibrated))
-    const tapped = { ...file, bytes: tapAttention(file.bytes, taps) }
-    // On disk the runtime finds external data itself; elsewhere it has to be handed over.
-    const externalData = file.folder
-      ? []
-      : await Promise.all(info.externalData.map((path) => externalFile(source, path)))
-    const sessionOptions = { ...(externalData.length > 0 && { externalData }), ...options.session_options }
-    target.sessions['vision_encoder'] = await createSessionLike(encoder, tapped, sessionOptions)
+    const file = await readModelFile(source, fileNameOf('vision_encoder', encoder))
+    target.sessions['vision_encoder'] = await tappedSession(file, encoder, source, options)
     await encoder.release()
   } else if (options.calibration) {
     throw new ArgumentError('calibration', 'one', 'none, for this encoder was tapped beforehand')
   }
-  await proveTaps(target)
+  // The library does not know further encoders, so they are still to be loaded.
+  for (const name of adapter.extraEncoders ?? []) {
+    const file = target.sessions[name] ? undefined : await findModelFile(source, fileNameOf(name, encoder))
+    const { calibration: _ofVisionEncoder, ...others } = options
+    if (file) target.sessions[name] = await tappedSession(file, encoder, source, others)
+  }
+  for (const name of ['vision_encoder', ...(adapter.extraEncoders ?? [])]) {
+    if (target.sessions[name]) await proveTaps(target, name)
+  }
   return model
+}
+
+function fileNameOf(name: string, like: OnnxSession): string {
+  return modelFileName(name, like.config?.dtype ?? 'fp32')
+}
+
+/** A session of the tapped file, of the same runtime and device as `like`. */
+async function tappedSession(
+  file: ModelFile,
+  like: OnnxSession,
+  source: ModelSource,
+  options: TapOptions,
+): Promise<OnnxSession> {
+  const info = inspectEncoder(file.bytes)
+  const calibrated = options.calibration && (await calibratedLayer(options.calibration, file.bytes, info))
+  const taps = tapsFor(info, layersToTap(info, options.objectLayer ?? calibrated))
+  const tapped = { ...file, bytes: tapAttention(file.bytes, taps) }
+  // On disk the runtime finds external data itself; elsewhere it has to be handed over.
+  const externalData = file.folder ? [] : await Promise.all(info.externalData.map((path) => externalFile(source, path)))
+  const sessionOptions = { ...(externalData.length > 0 && { externalData }), ...options.session_options }
+  return await createSessionLike(like, tapped, sessionOptions)
 }
 
 async function externalFile(source: ModelSource, path: string): Promise<{ path: string; data: Uint8Array }> {
@@ -67,11 +89,11 @@ async function externalFile(source: ModelSource, path: string): Promise<{ path: 
 }
 
 /** One run on a black image: refuses the model when attention does not sum to 1 (SPEC 1), and warms the session up. */
-async function proveTaps(model: VisionLanguageModel): Promise<void> {
-  const encoder = model.sessions['vision_encoder'] as OnnxSession
+async function proveTaps(model: VisionLanguageModel, session: string): Promise<void> {
+  const encoder = model.sessions[session] as OnnxSession
   const adapter = adapterFor(model.config)
   const inputs = adapter.blankImage(model.config, encoder)
-  const { outputs } = await runEncoder(model, inputs)
+  const { outputs } = await runEncoder(model, inputs, session)
   const [grid] = adapter.grids(model.config, inputs)
   const taps = tappedLayers(encoder)
   if (taps) checkTaps(outputs, taps, grid as PatchGrid, adapter.patchesPerToken(model.config))

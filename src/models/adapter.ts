@@ -1,17 +1,42 @@
-import type { Processor, RawImage, Tensor } from '@huggingface/transformers'
+import type { Processor, Tensor } from '@huggingface/transformers'
 import type { PatchGrid } from '../pruning/index.js'
 import type { ModelSource } from './encoder-file.js'
 import type { ResolvedSource } from './source.js'
 import type { ModelConfig, ModelInputs, OnnxSession, VisionLanguageModel } from './transformers.js'
+import type { Visual } from './video.js'
 
 /** A placeholder that stands for no visual token, e.g. the end of a row: always kept, never counted. */
 export const SEPARATOR = -1
+
+/** The CLS token of a tile or frame, where the language model sees it: always kept, never counted. */
+export function clsOf(tile: number): number {
+  return -2 - tile
+}
+
+/** Grids that go through the same encoder in one run. */
+export interface EncoderRun {
+  /** Name of the session: 'vision_encoder', or one of {@link ModelAdapter.extraEncoders}. */
+  readonly session: string
+  readonly inputs: ModelInputs
+  /** Which of the grids these are, ascending. */
+  readonly grids: readonly number[]
+  /** Whether a CLS token stands in front of each grid's features. */
+  readonly hasCls: boolean
+}
+
+/** How a family takes videos. */
+export interface VideoSupport {
+  /** Frames that are taken of a video when the caller does not say how many. */
+  readonly frames: number
+  /** 'video': `preprocess` or `prompt` get the {@link Video}; 'images': its frames go in as that many images. */
+  readonly as: 'video' | 'images'
+}
 
 /** How the visual tokens of one image stand in the prompt, where that is not simply grid after grid. */
 export interface ImageLayout {
   /** How many grids (base image and tiles) belong to the image. */
   readonly tiles: number
-  /** For each of its placeholders the visual token, counted over the image's tiles in turn, or {@link SEPARATOR}. */
+  /** For each of its placeholders the visual token, counted over the image's tiles in turn, or {@link SEPARATOR}, {@link clsOf}. */
   readonly tokens: Int32Array
 }
 
@@ -22,12 +47,20 @@ export interface ModelAdapter {
   readonly modelTypes: readonly string[]
   /** Id of the placeholder that stands for one visual token in the prompt. */
   imageTokenId(config: ModelConfig): number
+  /** Every id that stands for a visual token, where videos have a placeholder of their own. */
+  placeholderIds?(config: ModelConfig): readonly number[]
+  /** How videos go in; absent for models that take one image a prompt. */
+  readonly video?: VideoSupport
   /** Patches that one visual token is made of: 1, or 4 for a 2 x 2 merge. */
   patchesPerToken(config: ModelConfig): number
   /** The image processor's outputs for these images, one after the other. */
-  preprocess(processor: Processor, images: readonly RawImage[]): Promise<Partial<ModelInputs>>
+  preprocess(processor: Processor, images: readonly Visual[]): Promise<Partial<ModelInputs>>
   /** The whole input of a prompt with its image placeholders written once, of models whose processor writes more than them. */
-  prompt?(processor: Processor, images: readonly RawImage[], text: string): Promise<ModelInputs>
+  prompt?(processor: Processor, images: readonly Visual[], text: string): Promise<ModelInputs>
+  /** Further encoders that a model folder may ship beside vision_encoder, by session and file name. */
+  readonly extraEncoders?: readonly string[]
+  /** Which grids go through which encoder; without it all go through vision_encoder together. */
+  encoderRuns?(config: ModelConfig, inputs: ModelInputs): EncoderRun[]
   /** Patch grid of each image, tile or frame, in the order of the encoder's features and before it has run. */
   grids(config: ModelConfig, inputs: ModelInputs): PatchGrid[]
   /** How many of the grids are tiles or frames of one image, which share its budget; absent where a grid is an image. */

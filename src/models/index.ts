@@ -1,4 +1,4 @@
-export { SEPARATOR, type ImageLayout, type ModelAdapter } from './adapter.js'
+export { SEPARATOR, clsOf, type EncoderRun, type ImageLayout, type ModelAdapter } from './adapter.js'
 export {
   calibratedLayer,
   checkCalibration,
@@ -7,7 +7,7 @@ export {
   type EncoderCalibration,
 } from './calibration.js'
 export { createSessionLike } from './create-session.js'
-export { modelFileName, readModelFile, type ModelSource } from './encoder-file.js'
+export { findModelFile, modelFileName, readModelFile, type ModelFile, type ModelSource } from './encoder-file.js'
 export {
   checkTaps,
   layersToTap,
@@ -29,3 +29,4 @@ export type {
   VisionLanguageModel,
 } from './transformers.js'
 export { loadTextTower, PATCH_EMBEDS, type TextTower } from './text-tower.js'
+export { framesOf, isVideo, sampleFrames, type Video, type Visual } from './video.js'

@@ -5,8 +5,9 @@ import { llava } from './llava.js'
 import { llavaNext } from './llava-next/index.js'
 import { qwenVl } from './qwen-vl.js'
 import type { ModelConfig } from './transformers.js'
+import { videoLlava } from './video-llava/index.js'
 
-const adapters: readonly ModelAdapter[] = [llava, llavaNext, qwenVl, idefics3]
+const adapters: readonly ModelAdapter[] = [llava, llavaNext, videoLlava, qwenVl, idefics3]
 
 /** Why a known architecture cannot be pruned behind its encoder, by model_type. */
 const refusals: Readonly<Record<string, string>> = {

@@ -56,6 +56,10 @@ export interface ModelConfig {
   readonly model_type: string
   readonly image_token_index?: number
   readonly image_token_id?: number
+  readonly video_token_index?: number
+  readonly video_token_id?: number
+  /** Video-LLaVA's: placeholders of eight frames, with or without one CLS token each. */
+  readonly video_seq_length?: number
   readonly vision_config?: Readonly<Record<string, unknown>>
   readonly text_config?: Readonly<Record<string, unknown>>
   readonly scale_factor?: number

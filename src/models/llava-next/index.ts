@@ -2,7 +2,7 @@ import type { Processor, RawImage, Tensor } from '@huggingface/transformers'
 import { ModelError } from '../../errors.js'
 import type { PatchGrid } from '../../pruning/index.js'
 import type { ImageLayout, ModelAdapter } from '../adapter.js'
-import { readModelFile, type ModelSource } from '../encoder-file.js'
+import { findModelFile, type ModelSource } from '../encoder-file.js'
 import { imageProcessorOf, imageTokenId, llava, rowsFrom } from '../llava.js'
 import type { ResolvedSource } from '../source.js'
 import type { ModelConfig, ModelInputs } from '../transformers.js'
@@ -37,7 +37,7 @@ export const llavaNext: ModelAdapter = {
     loading: object,
     config: ModelConfig,
   ): Promise<Processor> {
-    const newline = await readModelFile({ ...files, subfolder: '' }, 'image_newline.f32.bin').catch(() => undefined)
+    const newline = await findModelFile({ ...files, subfolder: '' }, 'image_newline.f32.bin')
     if (newline) newlines.set(config, new Float32Array(newline.bytes.slice().buffer))
     const processor: Processor = await loadLlavaNextProcessor(source, files, loading, (inputs, text) => {
       const placeholder = processor.tokenizer?.decode([imageTokenId(config)], { skip_special_tokens: false }) as string
