@@ -110,6 +110,7 @@ function packed(width: number, ids: { imageToken: number; padToken: number; star
 }
 
 const llavaNextSize = (seed: number) => (seed % 2 === 0 ? [112, 224] : [224, 112])
+const videoFrames = (seed: number) => (seed % 2 === 0 ? 3 : 2)
 const smolTiles = (seed: number) => (seed % 2 === 0 ? 3 : 1)
 
 /** Every family with a fixture. */
@@ -139,6 +140,26 @@ export const families: readonly FamilyFixture[] = [
     imageIds: (seed) => times(4, 64 + 128 + (seed % 2 === 0 ? 8 : 16)),
   },
   {
+    name: 'video_llava',
+    folder: own('tiny-video-llava'),
+    imageToken: 5,
+    padToken: 3,
+    noPlainModel: 'Transformers.js has no Video-LLaVA; video-llava.test.ts compares keep-all with PyTorch',
+    tiles: videoFrames,
+    pixels: (rows) => {
+      const frames = rows
+        .flat()
+        .flatMap((seed) => Array.from({ length: videoFrames(seed) }, (_, frame) => seed + frame))
+      const pictures = frames.map((seed) => pattern(seed, 3 * 42 * 42))
+      return {
+        pixel_values: float32(pictures, [frames.length, 3, 42, 42]),
+        num_frames: int64(rows.flat().map(videoFrames), [rows.flat().length]),
+      }
+    },
+    // 36 tokens and CLS a frame.
+    imageIds: (seed) => times(5, 37 * videoFrames(seed)),
+  },
+  {
     name: 'qwen2_5_vl',
     folder: oracle('tiny-qwen2.5-vl'),
     ...packed(96, { imageToken: 11, padToken: 6, start: 9, end: 10 }),
@@ -163,6 +184,18 @@ export const families: readonly FamilyFixture[] = [
     },
     imageIds: (seed) => Array.from({ length: smolTiles(seed) }, (_, tile) => [40 + tile, ...times(4, 16), 60]).flat(),
   },
+  {
+    name: 'paligemma',
+    folder: own('tiny-paligemma'),
+    bidirectional: true,
+    ...square(48, 36, { imageToken: 4, padToken: 0 }),
+  },
+  {
+    name: 'gemma3',
+    folder: own('tiny-gemma3'),
+    ...square(64, 16, { imageToken: 4, padToken: 0, marks: [[5], [6]] }),
+  },
+  { name: 'llava_qwen2', folder: own('tiny-nanollava'), ...square(48, 36, { imageToken: 4, padToken: 0 }) },
 ]
 
 /** The vision tower of tiny-smolvlm around the language model of tiny-llava. */
