@@ -1,15 +1,18 @@
 // Selection: pure functions on scores.
 export {
+  complexityOf,
   createPruner,
   methodInfo,
   parseBudget,
   prunerNames,
   relevanceToText,
   resolveBudget,
+  splitByWeight,
   TokenRole,
   type BorderRule,
   type Budget,
   type BudgetInput,
+  type BudgetSplit,
   type BufferShape,
   type CDPrunerOptions,
   type HiPruneOptions,

@@ -8,6 +8,7 @@ import { loadingProgress } from './progress.js'
 export interface ModelOptions {
   model: string
   keep: string
+  split?: string
   method: string
   dtype?: string
   device?: string
@@ -26,6 +27,7 @@ export function modelOptions(command: Command): Command {
   return command
     .option('--model <model>', 'demo, a folder in the Transformers.js layout, or a hub id', 'demo')
     .option('--keep <budget>', "visual tokens to keep of each image: 192, 1/3, 33% or 'auto'", '1/3')
+    .option('--split <how>', 'how tiles, frames and images divide the budget: even, complexity, shared')
     .option('--method <name>', `selection method: ${[...prunerNames, DOWNSCALE].join(', ')}`, 'hiprune')
     .option('--alpha <0-1>', 'share of the budget for anchors and buffers')
     .option('--object-layer <n>', 'layer whose attention finds the objects, 1-based')
@@ -40,6 +42,7 @@ export function modelOptions(command: Command): Command {
 /** The pruning and loading options that were given; the library fills in the defaults and refuses bad values. */
 export function pruningOf({
   keep,
+  split,
   method,
   alpha,
   objectLayer,
@@ -51,6 +54,7 @@ export function pruningOf({
   device,
 }: ModelOptions) {
   const given = {
+    ...(split !== undefined && { split }),
     ...(alpha !== undefined && { alpha: finiteNumber('--alpha', alpha) }),
     ...(objectLayer !== undefined && { objectLayer: finiteNumber('--object-layer', objectLayer) }),
     ...(calibration !== undefined && { calibration }),

@@ -1,10 +1,12 @@
 import type { PreTrainedTokenizer } from '@huggingface/transformers'
 import { ArgumentError } from '../errors.js'
 import {
+  checkSplit,
   createPruner,
   parseBudget,
   type Budget,
   type BudgetInput,
+  type BudgetSplit,
   type PatchGrid,
   type Pruner,
   type PrunerName,
@@ -18,6 +20,11 @@ import type { QuestionSource } from './question.js'
 export type PruningOptions = MethodOptions & {
   /** Visual tokens to keep of each image: a count, a ratio or 'auto'. Default 1/3. */
   readonly keep?: BudgetInput
+  /**
+   * How tiles of an image and frames of a video divide its budget, and images theirs: 'even', 'complexity' or 'shared'.
+   * Default 'even', with 'auto' 'complexity'.
+   */
+  readonly split?: BudgetSplit
   /** Selection method. Default 'hiprune'. */
   readonly method?: PrunerName
   /**
@@ -58,11 +65,12 @@ export interface StageEvent {
 export interface PruningPlan extends QuestionSource {
   readonly pruner: Pruner
   readonly budget: Budget
+  readonly split: BudgetSplit
   readonly onSelection: (event: SelectionEvent) => void
   readonly onStage: (event: StageEvent) => void
 }
 
-const OWN = new Set(['keep', 'method', 'question', 'tokenizer', 'textTower', 'onSelection', 'onStage'])
+const OWN = new Set(['keep', 'split', 'method', 'question', 'tokenizer', 'textTower', 'onSelection', 'onStage'])
 const nothing = () => undefined
 
 /** @throws ArgumentError for a budget, method or option that is refused. */
@@ -70,6 +78,7 @@ export function planOf(options: PruningOptions): PruningPlan {
   if (typeof options !== 'object') throw new ArgumentError('options', options, 'an object such as { keep: 192 }')
   const {
     keep = 1 / 3,
+    split,
     method = 'hiprune',
     onSelection = nothing,
     onStage = nothing,
@@ -79,7 +88,9 @@ export function planOf(options: PruningOptions): PruningPlan {
   } = options
   const methodOptions = Object.fromEntries(Object.entries(options).filter(([name]) => !OWN.has(name)))
   const pruner = createPruner(method, methodOptions)
-  return { pruner, budget: parseBudget(keep), question, tokenizer, textTower, onSelection, onStage }
+  const budget = parseBudget(keep)
+  const chosen = checkSplit(split ?? (budget.kind === 'auto' ? 'complexity' : 'even'))
+  return { pruner, budget, split: chosen, question, tokenizer, textTower, onSelection, onStage }
 }
 
 /** The plan of one call that overrides some of the model's options; callbacks of both are called. */

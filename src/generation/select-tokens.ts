@@ -1,6 +1,15 @@
 import { Tensor } from '@huggingface/transformers'
 import { ModelError } from '../errors.js'
-import { resolveBudget, type Budget, type TokenSelection } from '../pruning/index.js'
+import {
+  complexityOf,
+  resolveAuto,
+  resolveBudget,
+  splitByWeight,
+  splitEvenly,
+  type Budget,
+  type BudgetSplit,
+  type TokenSelection,
+} from '../pruning/index.js'
 import { SEPARATOR, clsOf, type ImageLayout } from '../models/index.js'
 import type { EncodedImage } from './encode-images.js'
 import type { PruningPlan } from './options.js'
@@ -10,14 +19,14 @@ import { keptTokens } from './place-images.js'
 export type PrunableImage = EncodedImage & { readonly relevance?: Float32Array }
 
 /**
- * One selection a grid. An image's budget is divided evenly among its tiles or frames, each keeps at least one token (SPEC 4).
+ * One selection a grid. An image's budget is divided among its tiles or frames, each keeps at least one token (SPEC 4).
  *
  * @param tilesPerImage How many of the grids belong to each image; without it a grid is an image.
  */
 export function selectTokens(
   images: readonly PrunableImage[],
-  { pruner, budget }: PruningPlan,
-  tilesPerImage?: readonly number[],
+  { pruner, budget, split }: PruningPlan,
+  tilesPerImage: readonly number[] = images.map(() => 1),
 ): TokenSelection[] {
   const missing = pruner.needs.find((need) => images.some((image) => !(need in image)))
   if (missing) {
@@ -26,20 +35,54 @@ export function selectTokens(
         'load the model with loadPruned(), or tap a loaded one with tapModel(model, modelId)',
     )
   }
-  const budgets = tilesPerImage ? tileBudgets(images, budget, tilesPerImage) : images.map(() => budget)
+  const budgets = pruner.name === 'none' ? images.map(() => budget) : gridBudgets(images, budget, split, tilesPerImage)
   return images.map((image, i) => pruner.select(image, budgets[i] as Budget))
 }
 
-/** floor(K / tiles) for each tile, K being the image's budget; 'auto' looks at each tile by itself. */
-function tileBudgets(images: readonly PrunableImage[], budget: Budget, tilesPerImage: readonly number[]): Budget[] {
-  if (budget.kind === 'auto') return images.map(() => budget)
+/** The budget of each grid, see {@link BudgetSplit}. */
+function gridBudgets(
+  images: readonly PrunableImage[],
+  budget: Budget,
+  split: BudgetSplit,
+  tilesPerImage: readonly number[],
+): Budget[] {
+  if (split !== 'shared' && tilesPerImage.every((tiles) => tiles === 1)) return images.map(() => budget)
   let start = 0
-  return tilesPerImage.flatMap((tiles) => {
-    const tokens = images.slice(start, start + tiles).reduce((sum, { grid }) => sum + grid.rows * grid.columns, 0)
-    start += tiles
-    const count = Math.max(1, Math.floor(resolveBudget(budget, tokens) / tiles))
-    return Array.from({ length: tiles }, () => ({ kind: 'count' as const, count }))
+  const groups = tilesPerImage.map((tiles) => images.slice(start, (start += tiles)))
+  const total = (group: readonly PrunableImage[]) => totalOf(group, budget)
+  const counts =
+    split === 'shared'
+      ? splitByComplexity(
+          images,
+          groups.reduce((sum, group) => sum + total(group), 0),
+        )
+      : groups.flatMap((group) => {
+          return split === 'even' ? splitEvenly(total(group), group.length) : splitByComplexity(group, total(group))
+        })
+  return counts.map((count) => ({ kind: 'count', count }))
+}
+
+/** K of an image that is these grids. */
+function totalOf(grids: readonly PrunableImage[], budget: Budget): number {
+  const numTokens = sizesOf(grids).reduce((sum, size) => sum + size, 0)
+  if (budget.kind !== 'auto') return resolveBudget(budget, numTokens)
+  return resolveAuto(
+    budget,
+    grids.map(({ deepScores }) => complexityOf(deepScores, budget.share)),
+    numTokens,
+  )
+}
+
+function splitByComplexity(grids: readonly PrunableImage[], total: number): number[] {
+  const complexities = grids.map(({ deepScores }) => {
+    if (deepScores) return complexityOf(deepScores)
+    throw new ModelError('a split by complexity needs deepScores, which this vision encoder does not return: tap it')
   })
+  return splitByWeight(total, complexities, sizesOf(grids))
+}
+
+function sizesOf(grids: readonly PrunableImage[]): number[] {
+  return grids.map(({ grid }) => grid.rows * grid.columns)
 }
 
 /**

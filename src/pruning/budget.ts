@@ -48,12 +48,42 @@ export function resolveBudget(budget: Budget, numTokens: number, deepScores?: Ar
     case 'ratio':
       return tokensOfRatio(budget.ratio, numTokens)
     case 'auto': {
-      if (!deepScores) throw new ArgumentError('budget', 'auto', 'a count or a ratio for a method without deep scores')
-      const wanted = tokensHoldingShare(deepScores, budget.share)
-      const least = tokensOfRatio(budget.minRatio, numTokens)
-      return Math.min(Math.max(wanted, least), tokensOfRatio(budget.maxRatio, numTokens))
+      const wanted = complexityOf(deepScores, budget.share)
+      return clampAuto(budget, wanted, numTokens)
     }
   }
+}
+
+/**
+ * K of 'auto' for several grids that share it: the sum of what each wants, between the least and the most of all together.
+ *
+ * @param complexities Of each grid, see {@link complexityOf}.
+ */
+export function resolveAuto(
+  budget: Extract<Budget, { kind: 'auto' }>,
+  complexities: readonly number[],
+  numTokens: number,
+): number {
+  const wanted = complexities.reduce((sum, complexity) => sum + complexity, 0)
+  return clampAuto(budget, wanted, numTokens)
+}
+
+/**
+ * How busy a grid is, in tokens: the fewest that hold this share of its deep attention above uniform. Attention sums to 1
+ * in every tile and frame, so its height cannot be compared between them, but how many tokens it spreads over can.
+ *
+ * @param deepScores `[N]`.
+ * @param share Default 0.9, that of 'auto'.
+ * @throws ArgumentError without deep scores.
+ */
+export function complexityOf(deepScores: ArrayLike<number> | undefined, share = AUTO_SHARE): number {
+  if (!deepScores) throw new ArgumentError('budget', 'auto', 'a count or a ratio for a method without deep scores')
+  return tokensHoldingShare(deepScores, share)
+}
+
+function clampAuto(budget: Extract<Budget, { kind: 'auto' }>, wanted: number, numTokens: number): number {
+  const least = tokensOfRatio(budget.minRatio, numTokens)
+  return Math.min(Math.max(wanted, least), tokensOfRatio(budget.maxRatio, numTokens))
 }
 
 function budgetOfText(input: unknown): Budget {

@@ -1,4 +1,4 @@
-export { parseBudget, resolveBudget, type Budget, type BudgetInput } from './budget.js'
+export { complexityOf, parseBudget, resolveAuto, resolveBudget, type Budget, type BudgetInput } from './budget.js'
 export type { BorderRule, BufferShape } from './buffers.js'
 export type { CDPrunerOptions } from './cdpruner.js'
 export type { HiPruneOptions } from './hiprune.js'
@@ -8,6 +8,7 @@ export { methodInfo, type MethodInfo } from './methods.js'
 export type { RandomOptions } from './random.js'
 export { relevanceToText } from './relevance.js'
 export { createPruner, prunerNames, type PrunerName, type PrunerOptions } from './registry.js'
+export { checkSplit, splitByWeight, splitEvenly, type BudgetSplit } from './split-budget.js'
 export {
   TokenRole,
   type PatchGrid,
