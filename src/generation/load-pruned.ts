@@ -81,6 +81,8 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
   const tokenizer = processor.tokenizer
   if (!tokenizer)
     throw new ModelError(`${modelId}: its processor has no tokenizer; processor_config.json may be missing`)
+  // Where the template lies in a file of its own, the processor alone has read it.
+  tokenizer.chat_template ??= processor.chat_template
   await tapModel(model, source.id, { ...loading, objectLayer, calibration })
   const textTower = await loadTextTower(model as unknown as VisionLanguageModel, files, options.session_options)
   const tower = textTower && { textTower }

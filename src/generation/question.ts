@@ -79,9 +79,16 @@ function templateTail(tokenizer: PreTrainedTokenizer): number[] {
 }
 
 function renderTail(tokenizer: PreTrainedTokenizer): string {
-  const message = { role: 'user', content: [{ type: 'text', text: MARK }] }
   const options = { tokenize: false, add_generation_prompt: true } as const
-  const rendered = tokenizer.apply_chat_template([message] as never, options) as string
+  const render = (content: unknown) =>
+    tokenizer.apply_chat_template([{ role: 'user', content }] as never, options) as string
+  let rendered = ''
+  try {
+    rendered = render([{ type: 'text', text: MARK }])
+  } catch {
+    // Templates that take a text only fail on a list, or write something else for it.
+  }
+  if (!rendered.includes(MARK)) rendered = render(MARK)
   return rendered.slice(rendered.lastIndexOf(MARK) + MARK.length)
 }
 

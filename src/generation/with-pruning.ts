@@ -17,7 +17,7 @@ const CALL_OPTIONS = 'pruning'
  */
 export function withPruning<Model>(model: Model, options: PruningOptions = {}): Model {
   const target = model as unknown as VisionLanguageModel
-  const adapter = adapterFor(target.config)
+  const adapter = adapterFor(target.config, target.sessions)
   if (!target.sessions['vision_encoder'])
     throw new ModelError('this model was loaded without its vision_encoder session')
   const plan = planOf(options)

@@ -1,9 +1,9 @@
 import type { Processor, Tensor } from '@huggingface/transformers'
+import type { Visual } from '../image/index.js'
 import type { PatchGrid } from '../pruning/index.js'
 import type { ModelSource } from './encoder-file.js'
 import type { ResolvedSource } from './source.js'
 import type { ModelConfig, ModelInputs, OnnxSession, VisionLanguageModel } from './transformers.js'
-import type { Visual } from './video.js'
 
 /** A placeholder that stands for no visual token, e.g. the end of a row: always kept, never counted. */
 export const SEPARATOR = -1
@@ -28,8 +28,10 @@ export interface EncoderRun {
 export interface VideoSupport {
   /** Frames that are taken of a video when the caller does not say how many. */
   readonly frames: number
-  /** 'video': `preprocess` or `prompt` get the {@link Video}; 'images': its frames go in as that many images. */
+  /** 'video': `preprocess` or `prompt` get the video whole; 'images': its frames go in as that many images. */
   readonly as: 'video' | 'images'
+  /** Frames that are packed together have to be of one size. */
+  readonly oneSize?: boolean
 }
 
 /** How the visual tokens of one image stand in the prompt, where that is not simply grid after grid. */
@@ -47,10 +49,10 @@ export interface ModelAdapter {
   readonly modelTypes: readonly string[]
   /** Id of the placeholder that stands for one visual token in the prompt. */
   imageTokenId(config: ModelConfig): number
-  /** Every id that stands for a visual token, where videos have a placeholder of their own. */
-  placeholderIds?(config: ModelConfig): readonly number[]
-  /** How videos go in; absent for models that take one image a prompt. */
-  readonly video?: VideoSupport
+  /** Id of the placeholder of a video's visual tokens, where it is not that of images. */
+  videoTokenId?(config: ModelConfig): number
+  /** How videos go in; undefined for models that take one image a prompt. */
+  video?(config: ModelConfig): VideoSupport | undefined
   /** Patches that one visual token is made of: 1, or 4 for a 2 x 2 merge. */
   patchesPerToken(config: ModelConfig): number
   /** The image processor's outputs for these images, one after the other. */
@@ -61,6 +63,10 @@ export interface ModelAdapter {
   readonly extraEncoders?: readonly string[]
   /** Which grids go through which encoder; without it all go through vision_encoder together. */
   encoderRuns?(config: ModelConfig, inputs: ModelInputs): EncoderRun[]
+  /** What a user's message holds, of models whose chat template takes a text only, or that have none. */
+  message?(placeholder: string, numImages: number, question: string): string
+  /** Why this model of the family cannot be pruned; `sessions` are there once it has been loaded. */
+  refuses?(config: ModelConfig, sessions?: Readonly<Record<string, OnnxSession>>): string | undefined
   /** Patch grid of each image, tile or frame, in the order of the encoder's features and before it has run. */
   grids(config: ModelConfig, inputs: ModelInputs): PatchGrid[]
   /** How many of the grids are tiles or frames of one image, which share its budget; absent where a grid is an image. */

@@ -1,4 +1,5 @@
 import { cat, Tensor, type Processor, type RawImage } from '@huggingface/transformers'
+import { framesOf, isVideo, type Visual } from '../image/index.js'
 import type { PatchGrid } from '../pruning/index.js'
 import type { ModelAdapter } from './adapter.js'
 import { imageProcessorOf, imageTokenId, rowsFrom, zeros } from './llava.js'
@@ -10,20 +11,33 @@ interface QwenModel extends VisionLanguageModel {
 }
 
 /**
- * Qwen2-VL and Qwen2.5-VL: images of any size packed into one list of patches, merge_size x merge_size patches a visual
+ * Qwen2-VL, Qwen2.5-VL and Qwen3-VL: images of any size packed into one list of patches, merge_size x merge_size patches a visual
  * token, and three-axis rope positions: a kept token keeps its own, and the positions of text, of later tokens and of later
  * turns stay those of the unpruned prompt (SPEC 4).
  */
 export const qwenVl: ModelAdapter = {
   family: 'qwen-vl',
-  modelTypes: ['qwen2_vl', 'qwen2_5_vl'],
+  modelTypes: ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl'],
+
+  // The library passes image_features on and nothing else of what the encoder returns.
+  refuses(_config, sessions) {
+    const deepstack = sessions?.['decoder_model_merged']?.inputNames.find((name) => name.includes('deepstack'))
+    return deepstack && `its decoder takes "${deepstack}", which Transformers.js does not pass on from the encoder`
+  },
+
   imageTokenId,
   patchesPerToken: (config) => mergeSize(config) ** 2,
 
+  // Two frames make one grid; the library counts their positions as it does Qwen2-VL's. Qwen3-VL writes times between frames.
+  video: ({ model_type }) => (model_type === 'qwen3_vl' ? undefined : { frames: 8, as: 'video', oneSize: true }),
+
   // The library's processor takes a list for the frames of one video, so images go in one at a time.
-  async preprocess(processor: Processor, images: readonly RawImage[]): Promise<Partial<ModelInputs>> {
+  async preprocess(processor: Processor, images: readonly Visual[]): Promise<Partial<ModelInputs>> {
     const parts: { pixel_values: Tensor; image_grid_thw: Tensor }[] = []
-    for (const image of images) parts.push((await imageProcessorOf(processor)([image])) as (typeof parts)[number])
+    for (const image of images) {
+      const frames = isVideo(image) ? inPairs(framesOf(image)) : [image]
+      parts.push((await imageProcessorOf(processor)(frames)) as (typeof parts)[number])
+    }
     return {
       pixel_values: cat(
         parts.map(({ pixel_values }) => pixel_values),
@@ -75,6 +89,11 @@ export const qwenVl: ModelAdapter = {
     const { input_ids, attention_mask, image_grid_thw, video_grid_thw } = inputs
     return (model as QwenModel).get_rope_index(input_ids, image_grid_thw, video_grid_thw, attention_mask)[0]
   },
+}
+
+/** An odd number of frames ends with its last one twice, as Hugging Face's processor does it. */
+function inPairs(frames: readonly RawImage[]): RawImage[] {
+  return frames.length % 2 === 0 ? [...frames] : [...frames, frames.at(-1) as RawImage]
 }
 
 function mergeSize(config: ModelConfig): number {

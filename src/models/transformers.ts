@@ -63,6 +63,12 @@ export interface ModelConfig {
   readonly vision_config?: Readonly<Record<string, unknown>>
   readonly text_config?: Readonly<Record<string, unknown>>
   readonly scale_factor?: number
+  /** Gemma 3's: visual tokens of an image behind the pooling. */
+  readonly mm_tokens_per_image?: number
+  /** nanoLLaVA's: its vision tower by name. */
+  readonly mm_vision_tower?: string
+  /** LFM2-VL's: patches along a side of one visual token. */
+  readonly downsample_factor?: number
   readonly image_grid_pinpoints?: readonly (readonly number[])[]
   /** LLaVA-NeXT's: how tiles stand in the prompt. */
   readonly mm_patch_merge_type?: 'spatial' | 'spatial_unpad'
