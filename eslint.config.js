@@ -19,6 +19,7 @@ const layers = {
 const nodeFiles = [
   'src/cli/**',
   'src/image/read-image.ts',
+  'src/image/read-video.ts',
   'src/image/render-png.ts',
   'src/models/model-files.ts',
   'src/**/*.test.ts',

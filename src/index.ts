@@ -37,6 +37,7 @@ export {
   loadPruned,
   tapModel,
   unprune,
+  videoFrames,
   withPruning,
   type Answer,
   type AskOptions,
@@ -49,8 +50,9 @@ export {
   type TapOptions,
 } from './generation/index.js'
 
-// Pictures.
+// Pictures and videos.
 export { seenRegion } from './models/index.js'
+export { sampleFrames, type Video, type Visual } from './image/index.js'
 export { overlaySvg, type OverlayPanel, type Region } from './image/index.js'
 
 export { ArgumentError, HipruneError, ImageError, ModelError } from './errors.js'

@@ -1,5 +1,4 @@
-import type { RawImage } from '@huggingface/transformers'
-import { ask, type Answer, type AskOptions, type PrunedModel, type StageTimes } from '../index.js'
+import { ask, type Answer, type AskOptions, type PrunedModel, type StageTimes, type Visual } from '../index.js'
 
 /**
  * Answers from all visual tokens and from the kept ones. Runs alternate, so that a busy machine slows both alike; the first
@@ -9,7 +8,7 @@ import { ask, type Answer, type AskOptions, type PrunedModel, type StageTimes } 
  */
 export async function compare(
   loaded: PrunedModel,
-  images: readonly RawImage[],
+  images: readonly Visual[],
   question: string,
   options: AskOptions,
   repeat: number,

@@ -1,7 +1,15 @@
 import { stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import type { RawImage } from '@huggingface/transformers'
-import { ArgumentError, ModelError, overlaySvg, seenRegion, type Answer, type PrunedModel } from '../index.js'
+import { RawImage } from '@huggingface/transformers'
+import {
+  ArgumentError,
+  ModelError,
+  overlaySvg,
+  seenRegion,
+  type Answer,
+  type PrunedModel,
+  type Visual,
+} from '../index.js'
 import { imageDataUri, renderPng } from '../node.js'
 
 /** Refuses a file that could not be written, before the model has worked for it. */
@@ -14,7 +22,7 @@ export async function checkOverlayFile(file: string): Promise<void> {
 
 /**
  * Draws what an answer kept of its images and writes it as PNG. Of an image in tiles the last one is drawn, which is the
- * whole picture.
+ * whole picture; of a video every frame.
  *
  * @throws ModelError for several images in tiles, which cannot be told apart here.
  */
@@ -22,9 +30,10 @@ export async function writeOverlay(
   file: string,
   { processor }: PrunedModel,
   names: readonly string[],
-  images: readonly RawImage[],
+  visuals: readonly Visual[],
   answer: Answer,
 ): Promise<void> {
+  const images = visuals.flatMap((visual) => framesDrawn(visual, visuals.length, answer))
   const drawn = answer.images.length > images.length ? answer.images.slice(-1) : answer.images
   if (drawn.length < images.length) throw new ModelError('--overlay draws one image at a time for a model with tiles')
   const panels = await Promise.all(
@@ -37,4 +46,12 @@ export async function writeOverlay(
   )
   const title = `${names.map((name) => path.basename(name)).join(', ')} · ${answer.method}: ${answer.keptTokens} of ${answer.visualTokens} visual tokens`
   await writeFile(file, renderPng(overlaySvg(panels, title)))
+}
+
+/** The pictures of an image or video. A model that packs two frames into one grid shows the first of them. */
+function framesDrawn(visual: Visual, numVisuals: number, { images }: Answer): RawImage[] {
+  if (visual instanceof RawImage) return [visual]
+  const frames = visual.frames.map((frame) => (frame instanceof RawImage ? frame : frame.image))
+  const perGrid = numVisuals === 1 && images.length < frames.length ? Math.ceil(frames.length / images.length) : 1
+  return frames.filter((_, i) => i % perGrid === 0)
 }

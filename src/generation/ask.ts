@@ -1,16 +1,20 @@
-import { DynamicCache, type Processor, type RawImage, type Tensor } from '@huggingface/transformers'
+import { DynamicCache, type Processor, type Tensor } from '@huggingface/transformers'
 import { ArgumentError } from '../errors.js'
+import { isVideo, type Visual } from '../image/index.js'
 import { adapterFor, type ModelAdapter, type ModelConfig } from '../models/index.js'
 import type { BudgetInput, PatchGrid, PrunerName, TokenSelection } from '../pruning/index.js'
 import { downscale } from './downscale.js'
 import type { PrunedModel } from './load-pruned.js'
 import type { PruningOptions, SelectionEvent, StageEvent } from './options.js'
 import { promptMaker } from './prepare-inputs.js'
+import { visualsFor } from './visuals.js'
 import { trueLength } from './virtual-cache.js'
 
 export type AskOptions = Omit<PruningOptions, 'method'> & {
   /** A selection method, or 'downscale': the image is made smaller, so that the encoder itself makes about K tokens. */
   readonly method?: PrunerName | 'downscale'
+  /** Frames to take of each video, at equal distances. Default: what the model's family takes. */
+  readonly frames?: number
   /** Longest answer, in tokens. Default 128. */
   readonly max_new_tokens?: number
   /** A streamer of Transformers.js, e.g. TextStreamer. */
@@ -35,7 +39,7 @@ export interface StageTimes {
 export interface Answer {
   readonly text: string
   readonly method: string
-  /** One entry an image. */
+  /** One entry an image, tile or frame. */
   readonly images: readonly { readonly grid: PatchGrid; readonly selection: TokenSelection }[]
   /** Visual tokens that the encoder made, and those that the language model saw. */
   readonly visualTokens: number
@@ -49,24 +53,31 @@ export interface Answer {
 }
 
 /**
- * Asks a pruning model one question about one or more images.
+ * Asks a pruning model one question about one or more images or videos.
  *
- * @param images In the order of the question's images, in RGB.
+ * @param images In the order in which they stand before the question, in RGB; a video is `{ frames: RawImage[] }`.
  * @param options Override the model's own pruning options for this question.
- * @throws ArgumentError without an image or a question.
+ * @throws ArgumentError without an image or a question; ModelError for a video that the model does not take.
  */
 export async function ask(
   { model, processor, tokenizer }: PrunedModel,
-  images: readonly RawImage[],
+  images: readonly Visual[],
   question: string,
-  { max_new_tokens = 128, streamer, method, ...pruning }: AskOptions = {},
+  { max_new_tokens = 128, streamer, method, frames, ...pruning }: AskOptions = {},
 ): Promise<Answer> {
   if (images.length === 0) throw new ArgumentError('images', images, 'at least one image')
   if (question.trim() === '') throw new ArgumentError('question', question, 'a question in words')
   const config = model.config as unknown as ModelConfig
   const adapter = adapterFor(config)
   const start = performance.now()
-  const strategy = await strategyOf(adapter, config, processor, images, method, pruning.keep)
+  const strategy = await strategyOf(
+    adapter,
+    config,
+    processor,
+    visualsFor(adapter, config, images, frames),
+    method,
+    pruning.keep,
+  )
   const promptFor = await promptMaker(adapter, config, processor, tokenizer, strategy.images)
   const inputs = await promptFor(question)
   const record = new CallRecord(performance.now() - start, strategy.name)
@@ -136,14 +147,17 @@ async function strategyOf(
   adapter: ModelAdapter,
   config: ModelConfig,
   processor: Processor,
-  images: readonly RawImage[],
+  images: readonly Visual[],
   method: AskOptions['method'],
   keep: BudgetInput = 1 / 3,
-): Promise<{ images: readonly RawImage[]; method: { method?: PrunerName }; name?: string }> {
+): Promise<{ images: readonly Visual[]; method: { method?: PrunerName }; name?: string }> {
   if (method !== 'downscale') return { images, method: method ? { method } : {} }
   const cell = adapter.pixelsPerToken?.(config)
   if (!cell) return { images, method: { method: 'pool' } }
-  const smaller = images.map((image) => downscale(adapter, config, processor, image, keep, cell))
+  const smaller = images.map((image) => {
+    if (!isVideo(image)) return downscale(adapter, config, processor, image, keep, cell)
+    throw new ArgumentError('method', method, 'a selection method for a video')
+  })
   return { images: await Promise.all(smaller), method: { method: 'none' }, name: 'downscale' }
 }
 

@@ -1,3 +1,4 @@
+export { videoFrames } from './visuals.js'
 export { ask, type Answer, type AskOptions, type StageTimes } from './ask.js'
 export { loadPruned, type LoadPrunedOptions, type PrunedModel } from './load-pruned.js'
 export type { PruningOptions, SelectionEvent, StageEvent } from './options.js'

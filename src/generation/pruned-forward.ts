@@ -114,7 +114,8 @@ async function decode(
 }
 
 function placeholderIds(model: VisionLanguageModel, adapter: ModelAdapter): readonly number[] {
-  return adapter.placeholderIds?.(model.config) ?? [adapter.imageTokenId(model.config)]
+  const video = adapter.videoTokenId?.(model.config)
+  return [adapter.imageTokenId(model.config), ...(video === undefined ? [] : [video])]
 }
 
 /** The ids with every placeholder written as the first of them. */

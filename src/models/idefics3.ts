@@ -15,6 +15,8 @@ export const idefics3: ModelAdapter = {
   imageTokenId,
   patchesPerToken: (config) => scaleOf(config) ** 2,
 
+  video: () => ({ frames: 8, as: 'images' }),
+
   async preprocess(processor: Processor, images: readonly RawImage[]): Promise<Partial<ModelInputs>> {
     return (await imageProcessorOf(processor)([...images])) as Partial<ModelInputs>
   },

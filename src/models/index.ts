@@ -29,4 +29,3 @@ export type {
   VisionLanguageModel,
 } from './transformers.js'
 export { loadTextTower, PATCH_EMBEDS, type TextTower } from './text-tower.js'
-export { framesOf, isVideo, sampleFrames, type Video, type Visual } from './video.js'

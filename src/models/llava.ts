@@ -13,6 +13,8 @@ export const llava: ModelAdapter = {
   modelTypes: ['llava', 'llava_onevision'],
   imageTokenId,
   patchesPerToken: () => 1,
+  // LLaVA-1.5 was trained on one image a prompt; LLaVA-OneVision on several.
+  video: ({ model_type }) => (model_type === 'llava_onevision' ? { frames: 8, as: 'images' } : undefined),
 
   async preprocess(processor: Processor, images: readonly RawImage[]): Promise<Partial<ModelInputs>> {
     return (await imageProcessorOf(processor)([...images])) as Partial<ModelInputs>

@@ -1,12 +1,12 @@
 import { Tensor, type Processor } from '@huggingface/transformers'
 import { ModelError } from '../../errors.js'
+import type { Visual } from '../../image/index.js'
 import type { PatchGrid } from '../../pruning/index.js'
 import { clsOf, type EncoderRun, type ImageLayout, type ModelAdapter } from '../adapter.js'
 import type { ModelSource } from '../encoder-file.js'
 import { imageTokenId, llava, rowsFrom, zeros } from '../llava.js'
 import type { ResolvedSource } from '../source.js'
 import type { ModelConfig, ModelInputs } from '../transformers.js'
-import type { Visual } from '../video.js'
 import { frameTensor, loadVideoLlavaProcessor, type VideoLlavaProcessor } from './processor.js'
 
 /** What the model was trained with. */
@@ -28,9 +28,9 @@ export const videoLlava: ModelAdapter = {
   loadAs: 'llava',
   inputNames: ['num_frames'],
   extraEncoders: ['image_encoder'],
-  video: { frames: FRAMES, as: 'video' },
+  video: () => ({ frames: FRAMES, as: 'video' }),
 
-  placeholderIds: (config) => [imageTokenId(config), videoTokenId(config)],
+  videoTokenId,
 
   async preprocess(processor: Processor, images: readonly Visual[]): Promise<Partial<ModelInputs>> {
     return await (processor as VideoLlavaProcessor).pixels(images)

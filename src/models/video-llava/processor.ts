@@ -1,10 +1,10 @@
 import { AutoTokenizer, CLIPImageProcessor, Processor, Tensor, cat, type RawImage } from '@huggingface/transformers'
 import { ModelError } from '../../errors.js'
+import { framesOf, isVideo, type Visual } from '../../image/index.js'
 import { readModelFile, type ModelSource } from '../encoder-file.js'
 import { resizeBicubic } from '../resize.js'
 import type { ResolvedSource } from '../source.js'
 import type { ModelInputs } from '../transformers.js'
-import { framesOf, isVideo, type Visual } from '../video.js'
 
 /** Scales the shorter side as Pillow does and cuts the middle out, each frame by itself. */
 class FrameProcessor extends CLIPImageProcessor {

@@ -12,8 +12,8 @@ import { greedy, idsAfter, lastLogits, maxDifference, promptOf, type AnyModel } 
 import { encodeImages } from '../../generation/encode-images.js'
 import { trueLength } from '../../generation/virtual-cache.js'
 import { loadPruned, unprune, type PrunedModel, type SelectionEvent, type StageEvent } from '../../index.js'
+import type { Video, Visual } from '../../image/index.js'
 import type { ModelInputs, VisionLanguageModel } from '../transformers.js'
-import type { Video, Visual } from '../video.js'
 import { videoLlava } from './index.js'
 import { frameTensor } from './processor.js'
 
