@@ -271,7 +271,7 @@ def make_scene(rng: np.random.Generator, size: int = 320, split: str = 'train', 
     ink = np.zeros((size, size), bool)
     boxes: list = []
     items: list[Item] = []
-    sign = draw_sign(rng, pixels, labels, characters, ink, boxes, dense) if rng.random() < 0.5 else None
+    sign = draw_sign(rng, pixels, labels, characters, ink, boxes, dense) if rng.random() < (0.85 if dense else 0.5) else None
     for x, y, radius in (crowded_places if dense else choose_places)(rng, size, boxes):
         half = math.ceil(radius) + 1
         left, top = round(x) - half, round(y) - half
