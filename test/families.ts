@@ -195,6 +195,16 @@ export const families: readonly FamilyFixture[] = [
     folder: own('tiny-gemma3'),
     ...square(64, 16, { imageToken: 4, padToken: 0, marks: [[5], [6]] }),
   },
+  {
+    name: 'qwen2_vl',
+    folder: own('tiny-qwen2-vl'),
+    ...packed(96, { imageToken: 5, padToken: 0, start: 3, end: 4 }),
+  },
+  {
+    name: 'qwen3_vl',
+    folder: own('tiny-qwen3-vl'),
+    ...packed(96, { imageToken: 5, padToken: 0, start: 3, end: 4 }),
+  },
   { name: 'llava_qwen2', folder: own('tiny-nanollava'), ...square(48, 36, { imageToken: 4, padToken: 0 }) },
 ]
 

@@ -263,6 +263,13 @@ const attention: Rule = (state, node, input) => {
   else state.setShape(node.outputs[0], [...input.slice(0, -1), value?.at(-1) ?? null])
 }
 
+/** Numbers from a start to a limit: exporters count packed patches so. Where all three are known, so is the length. */
+const range: Rule = (state, node) => {
+  const [start, limit, step] = node.inputs.map((name) => state.integers(name)?.[0] ?? null)
+  const isKnown = start != null && limit != null && step != null && step !== 0
+  state.setShape(node.outputs[0], [isKnown ? Math.max(0, Math.ceil((limit - start) / step)) : null])
+}
+
 const rules = new Map<string, Rule>([
   ...names(
     'Identity Cast Softmax Erf Tanh Sigmoid Gelu FastGelu QuickGelu BiasGelu Relu Sqrt Exp Neg Reciprocal Clip',
@@ -299,6 +306,7 @@ const rules = new Map<string, Rule>([
   ['TopK', topK],
   ['Tile', tile],
   ['Flatten', flatten],
+  ['Range', range],
 ])
 
 function names(list: string, rule: Rule): [string, Rule][] {
