@@ -56,11 +56,15 @@ async function openFolder(folder: string): Promise<VideoFile> {
   return {
     numFrames: names.length,
     async read(frames) {
+      const files = frames.map((frame) => path.join(folder, names[frame] as string))
+      // From the headers, before anything is decoded; what is no picture is told by readImage.
+      const sizes = await Promise.all(files.map((file) => describe(file).catch(() => ({ width: 0, height: 0 }))))
+      checkPixels(
+        folder,
+        sizes.reduce((sum, { width, height }) => sum + width * height, 0),
+      )
       const images: RawImage[] = []
-      for (const frame of frames) {
-        images.push(await readImage(path.join(folder, names[frame] as string)))
-        checkPixels(folder, images.reduce((sum, { width, height }) => sum + width * height, 0)) // prettier-ignore
-      }
+      for (const file of files) images.push(await readImage(file))
       return images
     },
   }
