@@ -113,6 +113,17 @@ const llavaNextSize = (seed: number) => (seed % 2 === 0 ? [112, 224] : [224, 112
 const videoFrames = (seed: number) => (seed % 2 === 0 ? 3 : 2)
 const smolTiles = (seed: number) => (seed % 2 === 0 ? 3 : 1)
 
+/** LFM2-VL: even seeds are two tiles and a thumbnail, odd ones one tile; rows and columns of patches. */
+const lfm2Shapes = (seed: number): [number, number][] =>
+  seed % 2 === 0
+    ? [
+        [8, 8],
+        [8, 8],
+        [4, 8],
+      ]
+    : [[8, 6]]
+const LFM2_PATCHES = 64
+
 /** Every family with a fixture. */
 export const families: readonly FamilyFixture[] = [
   { name: 'llava', folder: oracle('tiny-llava'), ...square(112, 64, { imageToken: 4, padToken: 3 }) },
@@ -204,6 +215,38 @@ export const families: readonly FamilyFixture[] = [
     name: 'qwen3_vl',
     folder: own('tiny-qwen3-vl'),
     ...packed(96, { imageToken: 5, padToken: 0, start: 3, end: 4 }),
+  },
+  {
+    name: 'lfm2_vl',
+    folder: own('tiny-lfm2-vl'),
+    imageToken: 4,
+    padToken: 0,
+    tiles: (seed) => lfm2Shapes(seed).length,
+    pixels: (rows) => {
+      const tiles = rows.flat().flatMap((seed) => lfm2Shapes(seed).map((shape, tile) => ({ shape, seed: seed + tile })))
+      const padded = tiles.map(({ shape: [height, width], seed }) => {
+        const values = new Float32Array(LFM2_PATCHES * 48)
+        values.set(pattern(seed, height * width * 48))
+        return values
+      })
+      const mask = tiles.flatMap(({ shape: [height, width] }) =>
+        Array.from({ length: LFM2_PATCHES }, (_, i) => (i < height * width ? 1 : 0)),
+      )
+      return {
+        pixel_values: float32(padded, [tiles.length, LFM2_PATCHES, 48]),
+        pixel_attention_mask: int64(mask, [tiles.length, LFM2_PATCHES]),
+        spatial_shapes: int64(
+          tiles.flatMap(({ shape }) => shape),
+          [tiles.length, 2],
+        ),
+      }
+    },
+    imageIds: (seed) => {
+      const tiles = lfm2Shapes(seed).map(([height, width]) => times(4, (height * width) / 4))
+      // Only tiles of a picture that was cut have marks; the last one is the thumbnail.
+      const marks = [10, 11, 7]
+      return [5, ...tiles.flatMap((ids, i) => (tiles.length > 1 ? [marks[i]!, ...ids] : ids)), 6]
+    },
   },
   { name: 'llava_qwen2', folder: own('tiny-nanollava'), ...square(48, 36, { imageToken: 4, padToken: 0 }) },
 ]
