@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { LogLevel, env } from '@huggingface/transformers'
 import { ArgumentError } from '../index.js'
 import { askCommand } from './ask.js'
+import { benchCommand } from './bench.js'
 import { calibrateCommand } from './calibrate.js'
 import { compileCommand } from './compile.js'
 import { demoCommand } from './demo.js'
@@ -23,7 +24,7 @@ const program = new Command('hiprune')
 
 const encoderCommands = [inspectCommand(), tapCommand(), compileCommand()]
 const studyCommands = [studyCommand(), calibrateCommand()]
-const costCommands = [flopsCommand()]
+const costCommands = [flopsCommand(), benchCommand()]
 const commands = [askCommand(), demoCommand(), methodsCommand(), ...encoderCommands, ...studyCommands, ...costCommands]
 for (const command of commands) program.addCommand(command)
 for (const command of [program, ...program.commands]) {

@@ -5,3 +5,26 @@ export { shapeFromConfig } from './flops/from-config.js'
 export { countGraphFlops, readGraphParameters, type GraphParameters } from './flops/from-graph.js'
 export { paperClock } from './flops/paper.js'
 export { knownShape, knownShapes, type TextShape, type VisionShape, type VlmShape } from './flops/shape.js'
+
+// Models of real sizes with random weights.
+export { questionOf, shapeModelFiles } from './shape-models/model-folder.js'
+export { bytesOf, sizeOf, type RandomFile, type RandomWeights } from './shape-models/random-file.js'
+export { shapePresets, shapeSizes, type ShapeSizes, type VisionSizes } from './shape-models/sizes.js'
+
+// Stages, memory and goals, measured.
+export { benchImage } from './bench/bench-image.js'
+export { benchModel, type BenchModelOptions, type ModelBench } from './bench/bench-model.js'
+export {
+  checkComparison,
+  encoderSizes,
+  readComparison,
+  type EncoderComparison,
+  type EncoderSizes,
+} from './bench/comparison.js'
+export type { EncoderResult } from './bench/encoder.js'
+export { judge, type Goal } from './bench/goals.js'
+export type { BenchHost } from './bench/host.js'
+export { measureLeak, type LeakResult } from './bench/leak.js'
+export { renderBench, type BenchReport, type Machine } from './bench/report.js'
+export type { IdealSpeedUps, StageName, StageResult, VariantResult } from './bench/stages.js'
+export type { Summary } from './bench/summary.js'
