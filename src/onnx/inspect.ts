@@ -31,7 +31,7 @@ export interface EncoderInput {
   readonly shape: readonly DeclaredDim[]
 }
 
-export type EncoderFamily = 'clip' | 'siglip' | 'dinov2-like' | 'qwen2_vl' | 'qwen2_5_vl' | 'unknown'
+export type EncoderFamily = 'clip' | 'siglip' | 'dinov2-like' | 'qwen2_vl' | 'qwen2_5_vl' | 'qwen3_vl' | 'unknown'
 
 /** What can be told about a vision encoder from its file. */
 export interface EncoderInfo {
@@ -92,7 +92,7 @@ export function describeEncoder(encoder: Encoder): EncoderInfo {
   const listed = (role: AttentionSite['role']): AttentionInfo[] =>
     encoder.others.filter((site) => site.role === role).map((site) => describe(encoder, site, 0))
   return {
-    family: guessFamily(encoder, prefixTokens),
+    family: guessFamily(encoder, prefixTokens, effects?.reordered ?? false),
     layers: encoder.layers.map((site, i) => describe(encoder, site, i + 1)),
     poolingHeads: listed('pooling'),
     crossAttention: listed('cross'),
@@ -160,9 +160,9 @@ function isQwen(encoder: Encoder): boolean {
   return encoder.graph.inputs.some((input) => input.name === 'image_grid_thw')
 }
 
-/** CLIP's patch Conv has no bias and SigLIP's has one; DINOv2 has a bias and a CLS token. */
-function guessFamily(encoder: Encoder, prefixTokens: number): EncoderFamily {
-  if (isQwen(encoder)) return 'qwen2_5_vl'
+/** CLIP's patch Conv has no bias and SigLIP's has one; DINOv2 has a bias and a CLS token. Of Qwen's, 2.5 alone has windows. */
+function guessFamily(encoder: Encoder, prefixTokens: number, reordered: boolean): EncoderFamily {
+  if (isQwen(encoder)) return reordered ? 'qwen2_5_vl' : 'qwen3_vl'
   if (encoder.graph.inputs.some((input) => input.name === 'grid_thw')) return 'qwen2_vl'
   const conv = findPatchConv(encoder.graph)
   if (!conv || encoder.layers.length === 0) return 'unknown'
