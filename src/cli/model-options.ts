@@ -9,6 +9,7 @@ export interface ModelOptions {
   model: string
   keep: string
   split?: string
+  tiles?: string
   method: string
   dtype?: string
   device?: string
@@ -28,6 +29,7 @@ export function modelOptions(command: Command): Command {
     .option('--model <model>', 'demo, a folder in the Transformers.js layout, or a hub id', 'demo')
     .option('--keep <budget>', "visual tokens to keep of each image: 192, 1/3, 33% or 'auto'", '1/3')
     .option('--split <how>', 'how tiles, frames and images divide the budget: even, complexity, shared')
+    .option('--tiles <mode>', 'how LLaVA-OneVision cuts images: single, anyres')
     .option('--method <name>', `selection method: ${[...prunerNames, DOWNSCALE].join(', ')}`, 'hiprune')
     .option('--alpha <0-1>', 'share of the budget for anchors and buffers')
     .option('--object-layer <n>', 'layer whose attention finds the objects, 1-based')
@@ -43,6 +45,7 @@ export function modelOptions(command: Command): Command {
 export function pruningOf({
   keep,
   split,
+  tiles,
   method,
   alpha,
   objectLayer,
@@ -55,6 +58,7 @@ export function pruningOf({
 }: ModelOptions) {
   const given = {
     ...(split !== undefined && { split }),
+    ...(tiles !== undefined && { tiles }),
     ...(alpha !== undefined && { alpha: finiteNumber('--alpha', alpha) }),
     ...(objectLayer !== undefined && { objectLayer: finiteNumber('--object-layer', objectLayer) }),
     ...(calibration !== undefined && { calibration }),

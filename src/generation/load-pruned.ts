@@ -8,7 +8,7 @@ import {
   type PretrainedModelOptions,
   type Processor,
 } from '@huggingface/transformers'
-import { ModelError } from '../errors.js'
+import { ArgumentError, ModelError } from '../errors.js'
 import {
   adapterFor,
   describeSource,
@@ -17,6 +17,7 @@ import {
   type EncoderCalibration,
   type ModelConfig,
   type TextTower,
+  type TileMode,
   type VisionLanguageModel,
   type ModelAdapter,
   type ResolvedSource,
@@ -32,6 +33,12 @@ export type LoadPrunedOptions = PruningOptions &
     readonly objectLayer?: number
     /** What `hiprune calibrate` wrote for this model's encoder: the object or, in Node, its file. `objectLayer` goes before it. */
     readonly calibration?: EncoderCalibration | string
+    /**
+     * How LLaVA-OneVision cuts images: 'single', one tile as in Transformers.js, or 'anyres', a base image and up to 6 x 6
+     * tiles as in training, which needs `image_newline.f32.bin` in the model folder. Default 'single'. Other families have no
+     * choice.
+     */
+    readonly tiles?: TileMode
   }
 
 export interface PrunedModel {
@@ -64,7 +71,7 @@ const LOADING = [
  *   incomplete, or cannot be pruned.
  */
 export async function loadPruned(modelId: string, options: LoadPrunedOptions = {}): Promise<PrunedModel> {
-  const { objectLayer, calibration: given, ...others } = options
+  const { objectLayer, calibration: given, tiles, ...others } = options
   const loading = Object.fromEntries(LOADING.filter((key) => key in others).map((key) => [key, others[key]]))
   const pruning = Object.fromEntries(Object.entries(others).filter(([key]) => !(key in loading))) as PruningOptions
   planOf(pruning)
@@ -74,9 +81,11 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
   const files = { ...loading, modelId: source.id }
   const config = await source.load<ModelConfig>((id) => AutoConfig.from_pretrained(id, loading))
   const adapter = adapterFor(config)
+  if (tiles !== undefined && !adapter.tileModes?.includes(tiles))
+    throw new ArgumentError('tiles', tiles, modesOf(adapter, config.model_type))
   const model = await loadModel(source, adapter, config, loading)
   const processor = adapter.loadProcessor
-    ? await adapter.loadProcessor(source, files, loading, model.config as unknown as ModelConfig)
+    ? await adapter.loadProcessor(source, files, loading, model.config as unknown as ModelConfig, tiles)
     : await source.load<Processor>((id) => AutoProcessor.from_pretrained(id, loading))
   const tokenizer = processor.tokenizer
   if (!tokenizer)
@@ -87,6 +96,11 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
   const textTower = await loadTextTower(model as unknown as VisionLanguageModel, files, options.session_options)
   const tower = textTower && { textTower }
   return { model: withPruning(model, { ...pruning, tokenizer, ...tower }), processor, tokenizer, ...tower }
+}
+
+function modesOf({ tileModes }: ModelAdapter, modelType: string): string {
+  const modes = tileModes?.map((mode) => `'${mode}'`).join(' or ')
+  return modes ?? `nothing for model_type "${modelType}", which has no choice`
 }
 
 /** Loads the model, under another name where the library does not know its own. */

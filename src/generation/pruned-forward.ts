@@ -2,6 +2,7 @@ import { Tensor, type DynamicCache } from '@huggingface/transformers'
 import type { ModelAdapter, ModelInputs, ModelOutputs, VisionLanguageModel } from '../models/index.js'
 import type { PatchGrid, TokenSelection } from '../pruning/index.js'
 import { encodeImages, type EncodedImage } from './encode-images.js'
+import { mixGrids } from './mix-grids.js'
 import type { PruningPlan, StageEvent } from './options.js'
 import { byImage, inOrder, keptPlaceholders, placeImages, type ImagePlace } from './place-images.js'
 import { relevanceOf } from './question.js'
@@ -48,16 +49,18 @@ async function imageForward(
   const { skip, places } = placeImages(positions, allLayouts)
   const layouts = allLayouts.slice(skip)
   const earlier = allLayouts.slice(0, skip).reduce((sum, { tiles }) => sum + tiles, 0)
-  const grids = allGrids.slice(earlier)
+  const encoderGrids = allGrids.slice(earlier)
   const newest = earlier > 0 ? adapter.dropGrids(model.config, inputs, earlier) : inputs
-  const visualTokens = grids.reduce((sum, { rows, columns }) => sum + rows * columns, 0)
+  const visualTokens = encoderGrids.reduce((sum, { rows, columns }) => sum + rows * columns, 0)
 
   const encoded = await timed(plan, 'encode', visualTokens, () =>
-    encodeImages(model, newest, grids, adapter.encoderRuns?.(model.config, newest)),
+    encodeImages(model, newest, encoderGrids, adapter.encoderRuns?.(model.config, newest)),
   ) // [I, N, D] + scores [I, N]
+  const mixed = mixGrids(encoded.images, adapter.mixedGrids?.(model.config, newest))
+  const grids = mixed.map(({ grid }) => grid)
   const selections = await timed(plan, 'select', visualTokens, async () => {
     const rowOfGrid = layouts.flatMap(({ tiles }, i) => Array<number>(tiles).fill((places[i] as ImagePlace).row))
-    const images = await withRelevance(model, adapter, inputs, rowOfGrid, encoded.images, plan)
+    const images = await withRelevance(model, adapter, inputs, rowOfGrid, mixed, plan)
     return selectTokens(images, plan, adapter.tilesPerImage?.(model.config, newest))
   }) // I x K
   announce(plan, grids, selections)
@@ -66,7 +69,7 @@ async function imageForward(
   const kept = keptPlaceholders(positions.length, places, layouts, byImage(layouts, grids), chosen)
   const positionIds = adapter.positions?.(model, inputs)
   const prompt = shortenPrompt(inputs.input_ids, givenMask(inputs), positions, kept, positionIds) // [B, T'], T' = T - N + K
-  const tiles = byImage(layouts, encoded.images)
+  const tiles = byImage(layouts, mixed)
   const separator = () => adapter.separator?.(model.config) as Float32Array
   const features = gatherKept(tiles, layouts, chosen, encoded.hiddenSize, separator) // [K1 + K2 + ..., D]
   return await timed(plan, 'prefill', prompt.input_ids.dims[1] as number, async () => {

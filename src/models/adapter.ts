@@ -24,6 +24,9 @@ export interface EncoderRun {
   readonly hasCls: boolean
 }
 
+/** 'single': an image is one tile, as Transformers.js makes it; 'anyres': a base image and tiles, as the model was trained. */
+export type TileMode = 'single' | 'anyres'
+
 /** How a family takes videos. */
 export interface VideoSupport {
   /** Frames that are taken of a video when the caller does not say how many. */
@@ -40,6 +43,13 @@ export interface ImageLayout {
   readonly tiles: number
   /** For each of its placeholders the visual token, counted over the image's tiles in turn, or {@link SEPARATOR}, {@link clsOf}. */
   readonly tokens: Int32Array
+}
+
+/** A tile whose visual tokens are mixed of the encoder's, by a model that scales features down. */
+export interface MixedGrid {
+  readonly grid: PatchGrid
+  /** For each token where it comes from: tile, counted over all tiles of the call, token of that tile, weight. */
+  readonly tokens: readonly (readonly { readonly tile: number; readonly token: number; readonly weight: number }[])[]
 }
 
 /** Every fact that pruning needs to know of one family of models. CONTRIBUTING.md says how to add one. */
@@ -72,7 +82,9 @@ export interface ModelAdapter {
   /** How many of the grids are tiles or frames of one image, which share its budget; absent where a grid is an image. */
   tilesPerImage?(config: ModelConfig, inputs: ModelInputs): number[]
   /** The prompt's order of visual tokens, one entry an image, of models that do not simply put grid after grid. */
-  layouts?(config: ModelConfig, inputs: ModelInputs): ImageLayout[]
+  layouts?(config: ModelConfig, inputs: ModelInputs): ImageLayout[] | undefined
+  /** Tiles that are mixed of the encoder's, one entry a tile; undefined where all tokens are the encoder's own. */
+  mixedGrids?(config: ModelConfig, inputs: ModelInputs): (MixedGrid | undefined)[] | undefined
   /** float32 `[D]`: what {@link SEPARATOR} placeholders hold. */
   separator?(config: ModelConfig): Float32Array
   /** Inputs beside the library's own that `generate` has to pass on. */
@@ -80,7 +92,15 @@ export interface ModelAdapter {
   /** `model_type` under which the library loads the model, where it does not know this one. */
   readonly loadAs?: string
   /** Builds the processor, where the library has none. */
-  loadProcessor?(source: ResolvedSource, files: ModelSource, loading: object, config: ModelConfig): Promise<Processor>
+  loadProcessor?(
+    source: ResolvedSource,
+    files: ModelSource,
+    loading: object,
+    config: ModelConfig,
+    tiles?: TileMode,
+  ): Promise<Processor>
+  /** How `loadProcessor` can cut images, where there is a choice; the first is the default. */
+  readonly tileModes?: readonly TileMode[]
   /** The same inputs without the first `count` grids. */
   dropGrids(config: ModelConfig, inputs: ModelInputs, count: number): ModelInputs
   /** Side of the pixels behind one visual token, of encoders that take any resolution. */

@@ -1,4 +1,12 @@
-export { SEPARATOR, clsOf, type EncoderRun, type ImageLayout, type ModelAdapter } from './adapter.js'
+export {
+  SEPARATOR,
+  clsOf,
+  type EncoderRun,
+  type ImageLayout,
+  type MixedGrid,
+  type ModelAdapter,
+  type TileMode,
+} from './adapter.js'
 export {
   calibratedLayer,
   checkCalibration,

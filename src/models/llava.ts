@@ -10,11 +10,9 @@ import type { ModelConfig, ModelInputs, OnnxSession } from './transformers.js'
  */
 export const llava: ModelAdapter = {
   family: 'llava',
-  modelTypes: ['llava', 'llava_onevision'],
+  modelTypes: ['llava'],
   imageTokenId,
   patchesPerToken: () => 1,
-  // LLaVA-1.5 was trained on one image a prompt; LLaVA-OneVision on several.
-  video: ({ model_type }) => (model_type === 'llava_onevision' ? { frames: 8, as: 'images' } : undefined),
 
   async preprocess(processor: Processor, images: readonly RawImage[]): Promise<Partial<ModelInputs>> {
     return (await imageProcessorOf(processor)([...images])) as Partial<ModelInputs>

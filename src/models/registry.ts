@@ -5,6 +5,7 @@ import { idefics3 } from './idefics3.js'
 import { lfm2Vl } from './lfm2-vl.js'
 import { llava } from './llava.js'
 import { llavaNext } from './llava-next/index.js'
+import { llavaOnevision } from './llava-onevision/index.js'
 import { llavaQwen2 } from './llava-qwen2.js'
 import { paligemma } from './paligemma.js'
 import { qwenVl } from './qwen-vl.js'
@@ -13,6 +14,7 @@ import { videoLlava } from './video-llava/index.js'
 
 const adapters: readonly ModelAdapter[] = [
   llava,
+  llavaOnevision,
   llavaNext,
   videoLlava,
   qwenVl,

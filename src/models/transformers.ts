@@ -70,6 +70,8 @@ export interface ModelConfig {
   /** LFM2-VL's: patches along a side of one visual token. */
   readonly downsample_factor?: number
   readonly image_grid_pinpoints?: readonly (readonly number[])[]
+  /** LLaVA-OneVision's: 'anyres_max_9', beyond how many tiles' tokens features are scaled down. */
+  readonly vision_aspect_ratio?: string
   /** LLaVA-NeXT's: how tiles stand in the prompt. */
   readonly mm_patch_merge_type?: 'spatial' | 'spatial_unpad'
 }

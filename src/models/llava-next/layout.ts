@@ -27,7 +27,7 @@ export function layoutOf(image: Size, [tileRows, tileColumns]: Size, side: numbe
 }
 
 /** Rows and columns of tokens on each side that hold padding only (Hugging Face's unpad_image). */
-function padding([height, width]: Size, [rows, columns]: Size): [number, number] {
+export function padding([height, width]: Size, [rows, columns]: Size): [number, number] {
   const rounded = (value: number) => Math.trunc(Number(value.toFixed(7)))
   if (width / height > columns / rows) return [Math.floor((rows - rounded((height * columns) / width)) / 2), 0]
   return [0, Math.floor((columns - rounded((width * rows) / height)) / 2)]
