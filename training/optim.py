@@ -25,6 +25,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(self, params, lr: float, momentum: float = 0.95, weight_decay: float = 0.02):
         super().__init__(params, {'lr': lr, 'momentum': momentum, 'weight_decay': weight_decay})
+        self.factors: dict[torch.Tensor, float] = {}  # of the learning rate, where it is not 1
 
     @staticmethod
     def orthogonalize_shared(stack: torch.Tensor) -> torch.Tensor:
@@ -55,8 +56,9 @@ class Muon(torch.optim.Optimizer):
                     updates.append(p.grad.lerp(buffer, group['momentum']))
                 scale = max(1.0, shape[0] / shape[1]) ** 0.5
                 for p, update in zip(params, self.orthogonalize_shared(torch.stack(updates))):
-                    p.mul_(1 - group['lr'] * group['weight_decay'])
-                    p.add_(update.to(p.dtype), alpha=-group['lr'] * scale)
+                    rate = group['lr'] * self.factors.get(p, 1.0)
+                    p.mul_(1 - rate * group['weight_decay'])
+                    p.add_(update.to(p.dtype), alpha=-rate * scale)
 
 
 def build_optimizers(model: nn.Module, heads: nn.Module, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:

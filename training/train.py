@@ -23,7 +23,7 @@ import transformers
 from torch.utils.data import DataLoader, Dataset
 
 from data import Plan, make_batch
-from model import Heads, build_model, encode_images, language_losses, vision_losses
+from model import Heads, build_model, encode_images, language_losses, vision_losses, vision_transformer
 from optim import build_optimizers, set_rate
 
 # minutes: time budget; processes: data parallel on CPU; batch factor: images per process relative to the plan below;
@@ -34,6 +34,7 @@ PRESETS = {
     'gpu': {'minutes': 8, 'processes': 1, 'batch': 16, 'workers': 14, 'muon': 0.015, 'adam': 2e-3, 'widths': 'gpu'},
 }
 VISION_UNTIL, LANGUAGE_UNTIL, LARGE_FROM = 0.38, 0.50, 0.74
+TOWER_FACTOR = 0.35  # the trained tower's matrices follow slowly: at the full rate the joint stage unlearns shapes first
 
 
 def plan_step(progress: float, step: int, factor: float) -> Plan:
@@ -102,6 +103,7 @@ def train(rank: int, world: int, options: argparse.Namespace) -> None:
     started, saved_at, logged_at = time.time() - elapsed, time.time(), 0.0
     log = (options.out / 'curve.csv').open('a', newline='') if rank == 0 else None
     parameters = [*model.parameters(), *heads.parameters()]
+    tower = list(vision_transformer(model).parameters())
     averages: dict[str, float] = {}
 
     def advance() -> float:
@@ -129,6 +131,7 @@ def train(rank: int, world: int, options: argparse.Namespace) -> None:
         batch = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
         frozen = plan.stage == 'language'
         set_rate(optimizers, rate_factor(share))
+        optimizers[0].factors = dict.fromkeys(tower, TOWER_FACTOR if plan.stage == 'joint' else 1.0)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == 'cuda'):
             with torch.set_grad_enabled(not frozen):
                 hidden, early, last_cls = encode_images(model, batch, through_last=plan.stage == 'vision')
