@@ -1,6 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { cp, mkdtemp } from 'node:fs/promises'
-import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Tensor } from '@huggingface/transformers'
@@ -10,7 +8,7 @@ import { oracleRoot } from './golden.js'
 export interface FamilyFixture {
   readonly name: string
   /** The model's folder. */
-  folder(): string | Promise<string>
+  folder(): string
   /** The processor's outputs for prompts: per row of the batch the seeds of its pictures. */
   pixels(rows: readonly (readonly number[])[]): object
   /** The ids that stand for a picture in the prompt, marks included. */
@@ -177,7 +175,7 @@ export const families: readonly FamilyFixture[] = [
   },
   {
     name: 'smolvlm',
-    folder: smolvlmFolder,
+    folder: own('tiny-smolvlm'),
     imageToken: 4,
     padToken: 3,
     tiles: smolTiles,
@@ -193,7 +191,10 @@ export const families: readonly FamilyFixture[] = [
       })
       return { pixel_values: new Tensor('float32', pixels, [rows.length, longest, 3, 64, 64]) }
     },
-    imageIds: (seed) => Array.from({ length: smolTiles(seed) }, (_, tile) => [40 + tile, ...times(4, 16), 60]).flat(),
+    imageIds: (seed) => [
+      ...Array.from({ length: smolTiles(seed) }, (_, tile) => [5, 40 + tile, ...times(4, 16)]).flat(),
+      5,
+    ],
   },
   {
     name: 'paligemma',
@@ -250,11 +251,3 @@ export const families: readonly FamilyFixture[] = [
   },
   { name: 'llava_qwen2', folder: own('tiny-nanollava'), ...square(48, 36, { imageToken: 4, padToken: 0 }) },
 ]
-
-/** The vision tower of tiny-smolvlm around the language model of tiny-llava. */
-async function smolvlmFolder(): Promise<string> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'hiprune-smolvlm-'))
-  await cp(oracle('tiny-llava')(), folder, { recursive: true })
-  await cp(own('tiny-smolvlm')(), folder, { recursive: true })
-  return folder
-}

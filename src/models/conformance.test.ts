@@ -1,5 +1,3 @@
-import { rm } from 'node:fs/promises'
-import os from 'node:os'
 import {
   AutoModelForImageTextToText,
   AutoTokenizer,
@@ -24,12 +22,11 @@ const KEEP = 5
 const NEW_TOKENS = 6
 
 describe.each(families)('$name', (family) => {
-  let folder: string
+  const folder = family.folder()
   let tokenizer: PreTrainedTokenizer
   let model: AnyModel
   let plain: AnyModel | undefined
   beforeAll(async () => {
-    folder = await family.folder()
     if (family.noPlainModel === undefined) plain = await loadPlain()
     if (family.noProcessor) {
       model = withPruning(await tapModel(await loadPlain(), folder), { keep: '1/3' })
@@ -43,7 +40,6 @@ describe.each(families)('$name', (family) => {
   afterAll(async () => {
     await model.dispose()
     await plain?.dispose()
-    if (folder.startsWith(os.tmpdir())) await rm(folder, { recursive: true })
   })
 
   const loadPlain = async () =>

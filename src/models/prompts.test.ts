@@ -9,7 +9,7 @@ import type { ModelConfig } from './transformers.js'
 /** The prompt of one question, runs of placeholders written as [count]. */
 async function promptOf(family: string, images: readonly RawImage[]): Promise<string> {
   const { folder, imageToken } = families.find(({ name }) => name === family)!
-  const { model, processor, tokenizer } = await loadPruned(await folder(), { dtype: 'fp32' })
+  const { model, processor, tokenizer } = await loadPruned(folder(), { dtype: 'fp32' })
   const config = model.config as unknown as ModelConfig
   const promptFor = await promptMaker(adapterFor(config), config, processor, tokenizer, images)
   const { input_ids } = await promptFor('what ?')
@@ -29,8 +29,13 @@ const picture = (width: number, height: number) =>
   )
 const [small, large] = [picture(40, 24), picture(80, 40)]
 
+const row = (n: number) =>
+  [1, 2].map((column) => `<fake_token_around_image><row_${n}_col_${column}>[16]`).join('') + '\n'
+const whole = '\n<fake_token_around_image><global-img>[16]<fake_token_around_image>'
+
 /** What each family's own processor writes. */
 const expected: Readonly<Record<string, string>> = {
+  smolvlm: `<|im_start|>User:${row(1)}${row(2)}${whole}${row(1)}${whole} what ?<end_of_utterance>\nAssistant:`,
   paligemma: '[72]<bos>what ?\n',
   gemma3:
     '<bos><start_of_turn>user\n\n\n<start_of_image>[16]<end_of_image>\n\n\n\n<start_of_image>[16]<end_of_image>\n\nwhat ?' +

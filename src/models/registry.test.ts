@@ -68,7 +68,7 @@ describe('a config.json that does not tell what pruning needs', () => {
   const broken = async (family: string, change: object) => {
     const { folder: source } = families.find(({ name }) => name === family)!
     const target = path.join(folder, family)
-    await cp(await source(), target, { recursive: true })
+    await cp(source(), target, { recursive: true })
     const file = path.join(target, 'config.json')
     await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), ...change }))
     return loadPruned(target, { dtype: 'fp32' })

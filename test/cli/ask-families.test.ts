@@ -40,7 +40,7 @@ interface Printed {
 }
 
 it.each(answering)('hiprune ask answers with $name', async (family) => {
-  const folder = await family.folder()
+  const folder = family.folder()
   const overlay = path.join(temporary, `${family.name}.png`)
   const args = [image, 'what is this ?', '--model', folder, '--keep', '1/3', '--max-tokens', '3']
   const answer = JSON.parse(await printed(...args, '--json', '--overlay', overlay)) as Printed
@@ -51,15 +51,13 @@ it.each(answering)('hiprune ask answers with $name', async (family) => {
   expect(answer.promptTokens).toBeGreaterThan(answer.keptTokens)
   expect(answer.images.flatMap(({ kept }) => kept)).toHaveLength(answer.keptTokens)
   expect((await stat(overlay)).size).toBeGreaterThan(1000)
-  if (folder.startsWith(os.tmpdir())) await rm(folder, { recursive: true })
 })
 
 it.each(answering)('hiprune ask reads the question and two pictures with $name', async (family) => {
-  const folder = await family.folder()
+  const folder = family.folder()
   const args = [image, image, 'which is redder ?', '--model', folder, '--keep', '12', '--max-tokens', '2']
   const answer = JSON.parse(await printed(...args, '--method', 'hiprune++', '--json')) as Printed
   expect(answer.newTokens).toBe(2)
   expect(answer.images.length).toBeGreaterThanOrEqual(2)
   expect(answer.images.every(({ kept }) => kept.length >= 1)).toBe(true)
-  if (folder.startsWith(os.tmpdir())) await rm(folder, { recursive: true })
 })

@@ -17,7 +17,7 @@ const expected: Readonly<Record<string, object>> = {
 }
 
 it.each(Object.entries(expected))('%s is understood', async (name, facts) => {
-  const folder = await families.find((family) => family.name === name)!.folder()
+  const folder = families.find((family) => family.name === name)!.folder()
   const info = inspectEncoder(await readFile(path.join(folder, 'onnx/vision_encoder.onnx')))
   expect(info).toMatchObject({ ...facts, prefixTokens: 0, problems: [], poolingHeads: [], crossAttention: [] })
   expect(info.layers.every(({ heads }) => heads === 4)).toBe(true)
