@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { format } from 'prettier'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadPruned, type PrunedModel } from '../../generation/load-pruned.js'
+import { tapAttention } from '../../onnx/index.js'
 import { concatBytes } from '../../onnx/wire.js'
 import { shapeModelFiles, questionOf } from '../shape-models/model-folder.js'
 import { bytesOf } from '../shape-models/random-file.js'
@@ -100,7 +101,7 @@ describe('a shape model, benched', () => {
     }
     for (const { median } of Object.values(bench.variants[0]!.stages).map(({ speedUp }) => speedUp))
       expect(median).toBe(1)
-    expect(runs).toContain('tiny: stages 9/9')
+    expect(runs).toContain('tiny: stages 10/10')
     expect(runs.at(-1)).toBe('tiny: encoder 2/2')
   })
 
@@ -120,6 +121,39 @@ describe('a shape model, benched', () => {
     expect(bench.encoderSizes).toEqual(sizes.vision)
   })
 
+  it('has nothing to compare with where the file was tapped beforehand', async () => {
+    const copy = path.join(folder, 'tapped')
+    await cp(path.join(folder, 'onnx'), path.join(copy, 'onnx'), { recursive: true })
+    for (const name of [
+      'config',
+      'generation_config',
+      'preprocessor_config',
+      'processor_config',
+      'tokenizer',
+      'tokenizer_config',
+    ])
+      await cp(path.join(folder, `${name}.json`), path.join(copy, `${name}.json`))
+    const encoder = path.join(copy, 'onnx/vision_encoder.onnx')
+    await writeFile(encoder, tapAttention(new Uint8Array(await readFile(encoder)), { layers: [2, 4], keys: [4] }))
+    const tapped = await loadPruned(copy, { dtype: 'fp32' })
+    const result = await benchModel(tapped, {
+      name: 'tapped',
+      source: { modelId: copy },
+      images: [benchImage(1)],
+      question: questionOf(5),
+      budgets: ['1/3'],
+      method: 'hiprune',
+      repeat: 1,
+      newTokens: 1,
+    })
+    await tapped.model.dispose()
+    expect([result.encoder, result.variants[0]!.stages.decodeMsPerToken]).toEqual([undefined, undefined])
+    expect(judge([result])[1]).toMatchObject({ met: undefined, measured: 'not measured' })
+    expect(renderBench({ command: 'x', machine, seed: 1, repeat: 1, models: [result] })).not.toContain(
+      '### The encoder',
+    )
+  })
+
   it('judges: KV cache met, prefill not asked of 36 tokens, selection by numbers', () => {
     const goals = judge([bench])
     expect(goals.map(({ met }) => met)).toEqual([undefined, expect.any(Boolean), true])
@@ -131,6 +165,14 @@ describe('a shape model, benched', () => {
     const cheap = { ...bench.encoder!, addedShare: 0.001, plain: { ...bench.encoder!.plain, median: 1e6 } }
     expect(judge([{ ...bench, encoder: cheap }])[1]!.met).toBe(true)
     expect(judge([{ ...bench, encoder: { ...cheap, addedShare: 0.02 } }])[1]!.met).toBe(false)
+  })
+
+  it('without a profile, judges taps only where the wall clock is clear', () => {
+    const { addedShare: _, ...encoder } = { ...bench.encoder!, addedShare: 0 }
+    const plain = { ...encoder.plain, median: 1e6 }
+    const met = (ratios: number[]) =>
+      judge([{ ...bench, encoder: { ...encoder, plain, ratio: summarise(ratios) } }])[1]!.met
+    expect([met([0.9, 1.002, 1.005]), met([0.9, 1, 1.05]), met([1.02, 1.03, 1.04])]).toEqual([true, undefined, false])
   })
 
   it('judges prefill from 576 tokens on', () => {

@@ -197,6 +197,7 @@ function ratioText({ median, low, high }: Summary): string {
 }
 
 function mebibytes(bytes: number): string {
+  if (bytes < 2 ** 20) return `${(bytes / 2 ** 10).toFixed(1)} KiB`
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`
 }
 

@@ -57,8 +57,8 @@ export interface IdealSpeedUps {
 }
 
 /**
- * Measures every stage with all visual tokens and with each budget, alternating within one run: A-B-C, A-B-C, ... The first
- * round warms up, from few tokens to many, and takes the memory of each.
+ * Measures every stage with all visual tokens and with each budget, alternating within one run: A-B-C, A-B-C, ... A round of
+ * warming up comes first, from few tokens to many, and takes the memory of each.
  */
 export async function benchStages(loaded: PrunedModel, options: StageOptions): Promise<VariantResult[]> {
   const { images, question, budgets, method, repeat, newTokens, host, onRun } = options
@@ -68,10 +68,15 @@ export async function benchStages(loaded: PrunedModel, options: StageOptions): P
       ...(keep === undefined ? { method: 'none' } : { keep, method }),
       max_new_tokens: newTokens,
     })
-  const total = variants.length * (repeat + 1)
+  const total = variants.length * (repeat + 1) + 1
   let done = 0
   const peaks = new Map<BudgetInput | undefined, number | undefined>()
-  for (const keep of fewestFirst(variants)) {
+  const warmUp = fewestFirst(variants)
+  // What loading left behind is given back before memory is looked at.
+  await run(warmUp[0])
+  onRun?.(++done, total)
+  for (const keep of warmUp) {
+    host?.collectGarbage?.()
     host?.resetPeak?.()
     await run(keep)
     peaks.set(keep, host?.peakBytes?.())
