@@ -22,8 +22,6 @@ export interface FamilyFixture {
   readonly bidirectional?: boolean
   /** Why there is no unpruned model of the library to compare with. */
   readonly noPlainModel?: string
-  /** The library has no processor of this family: the model is loaded and tapped without one. */
-  readonly noProcessor?: boolean
 }
 
 /** PyTorch's answers about picture 0, written beside a fixture by training/fixtures. */
@@ -128,7 +126,6 @@ export const families: readonly FamilyFixture[] = [
   {
     name: 'llava_onevision',
     folder: oracle('tiny-llava-onevision'),
-    noProcessor: true,
     ...square(134, 81, { imageToken: 4, padToken: 3 }),
   },
   {

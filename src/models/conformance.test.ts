@@ -1,6 +1,5 @@
 import {
   AutoModelForImageTextToText,
-  AutoTokenizer,
   InterruptableStoppingCriteria,
   TextStreamer,
   type DynamicCache,
@@ -12,7 +11,7 @@ import { families, familyGolden, type FamilyGolden } from '../../test/families.j
 import { greedy, idsAfter, lastLogits, maxDifference, promptsOf, type AnyModel } from '../../test/tiny-llava.js'
 import { encodeImages } from '../generation/encode-images.js'
 import { trueLength } from '../generation/virtual-cache.js'
-import { loadPruned, tapModel, withPruning, type SelectionEvent } from '../index.js'
+import { loadPruned, type SelectionEvent } from '../index.js'
 import { adapterFor } from './registry.js'
 import type { ModelInputs, VisionLanguageModel } from './transformers.js'
 
@@ -28,14 +27,9 @@ describe.each(families)('$name', (family) => {
   let plain: AnyModel | undefined
   beforeAll(async () => {
     if (family.noPlainModel === undefined) plain = await loadPlain()
-    if (family.noProcessor) {
-      model = withPruning(await tapModel(await loadPlain(), folder), { keep: '1/3' })
-      tokenizer = await AutoTokenizer.from_pretrained(folder)
-    } else {
-      const loaded = await loadPruned(folder, { keep: '1/3', dtype: 'fp32' })
-      model = loaded.model as unknown as AnyModel
-      tokenizer = loaded.tokenizer
-    }
+    const loaded = await loadPruned(folder, { keep: '1/3', dtype: 'fp32' })
+    model = loaded.model as unknown as AnyModel
+    tokenizer = loaded.tokenizer
   })
   afterAll(async () => {
     await model.dispose()

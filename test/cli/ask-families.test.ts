@@ -19,8 +19,6 @@ beforeAll(async () => {
 afterAll(() => rm(temporary, { recursive: true }))
 afterEach(() => vi.restoreAllMocks())
 
-const answering = families.filter(({ noProcessor }) => !noProcessor)
-
 /** What the command prints, run in this process. */
 async function printed(...args: string[]): Promise<string> {
   const written: string[] = []
@@ -39,7 +37,7 @@ interface Printed {
   images: { kept: number[] }[]
 }
 
-it.each(answering)('hiprune ask answers with $name', async (family) => {
+it.each(families)('hiprune ask answers with $name', async (family) => {
   const folder = family.folder()
   const overlay = path.join(temporary, `${family.name}.png`)
   const args = [image, 'what is this ?', '--model', folder, '--keep', '1/3', '--max-tokens', '3']
@@ -53,7 +51,7 @@ it.each(answering)('hiprune ask answers with $name', async (family) => {
   expect((await stat(overlay)).size).toBeGreaterThan(1000)
 })
 
-it.each(answering)('hiprune ask reads the question and two pictures with $name', async (family) => {
+it.each(families)('hiprune ask reads the question and two pictures with $name', async (family) => {
   const folder = family.folder()
   const args = [image, image, 'which is redder ?', '--model', folder, '--keep', '12', '--max-tokens', '2']
   const answer = JSON.parse(await printed(...args, '--method', 'hiprune++', '--json')) as Printed
