@@ -9,7 +9,7 @@ const layers = {
   models: ['numeric', 'pruning', 'onnx', 'image'],
   generation: ['numeric', 'pruning', 'onnx', 'image', 'models'],
   analysis: ['numeric', 'pruning', 'onnx', 'image', 'models', 'generation'],
-  plots: ['pruning', 'image', 'analysis'],
+  plots: ['pruning', 'image', 'analysis', 'evaluation'],
   evaluation: ['numeric', 'pruning', 'onnx', 'image', 'models', 'generation', 'analysis'],
   // The faces use public entry points only.
   cli: ['index', 'node', 'onnx', 'analysis', 'plots', 'evaluation'],

@@ -8,6 +8,7 @@ import { benchCommand } from './bench.js'
 import { calibrateCommand } from './calibrate.js'
 import { compileCommand } from './compile.js'
 import { demoCommand } from './demo.js'
+import { evalCommand } from './eval.js'
 import { flopsCommand } from './flops.js'
 import { inspectCommand } from './inspect.js'
 import { methodsCommand } from './methods.js'
@@ -24,7 +25,7 @@ const program = new Command('hiprune')
 
 const encoderCommands = [inspectCommand(), tapCommand(), compileCommand()]
 const studyCommands = [studyCommand(), calibrateCommand()]
-const costCommands = [flopsCommand(), benchCommand()]
+const costCommands = [evalCommand(), flopsCommand(), benchCommand()]
 const commands = [askCommand(), demoCommand(), methodsCommand(), ...encoderCommands, ...studyCommands, ...costCommands]
 for (const command of commands) program.addCommand(command)
 for (const command of [program, ...program.commands]) {

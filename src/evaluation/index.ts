@@ -28,3 +28,57 @@ export { measureLeak, type LeakResult } from './bench/leak.js'
 export { renderBench, type BenchReport, type Machine } from './bench/report.js'
 export type { IdealSpeedUps, StageName, StageResult, VariantResult } from './bench/stages.js'
 export type { Summary } from './bench/summary.js'
+
+// Accuracy: data sets, rules, and every method at every budget from one run of the encoder an image.
+export { choiceLines, type Example, type ImageSource } from './datasets/example.js'
+export {
+  dataSetName,
+  dataSets,
+  readDataSet,
+  type DataSet,
+  type DataSetInfo,
+  type DataSetName,
+} from './datasets/index.js'
+export type { DataFile } from './datasets/rows.js'
+export { answerImage, type ImageAnswers, type ImageQuestion } from './engine/answer-image.js'
+export { openEngine, type Engine, type EngineOptions } from './engine/engine.js'
+export type { FirstTokenTimes } from './engine/time-image.js'
+export { evaluateImage, type ImageRecord } from './evaluate-image.js'
+export type { Judged, Judgement, Metrics, Rule } from './metrics/rule.js'
+export { planImages, type PlacedSet, type PlannedImage } from './plan.js'
+export { mcnemar, type PairedTest } from './statistics.js'
+export {
+  answersBySet,
+  judgeCell,
+  summarize,
+  type CellSummary,
+  type Estimate,
+  type SetAnswers,
+  type SetSummary,
+} from './summary.js'
+export {
+  ALL_TOKENS,
+  cellsOf,
+  evaluatedMethods,
+  parseBudgets,
+  parseVariants,
+  type Cell,
+  type EvaluatedMethod,
+  type Variant,
+} from './variants.js'
+export { llavaAnswer, lmmsSample } from './official-forms.js'
+export { medianTimes, type TimeSummary } from './times.js'
+export {
+  budgetsOf,
+  labelsOf,
+  lossesInWords,
+  lossesOf,
+  markdownTable,
+  reportCsv,
+  resultTable,
+  taskLossesOf,
+  taskTables,
+  testTable,
+  timesTable,
+  type Loss,
+} from './report.js'

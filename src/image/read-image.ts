@@ -16,6 +16,11 @@ export async function readImage(file: string): Promise<RawImage> {
   const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     throw new ImageError(`cannot read image ${file}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`)
   })
+  return await decodeImage(bytes, file)
+}
+
+/** The same for a picture that is not a file of its own. @param file What errors call it. */
+export async function decodeImage(bytes: Uint8Array, file: string): Promise<RawImage> {
   if (bytes.length === 0) throw new ImageError(`cannot read image ${file}: the file is empty`)
   const picture = sharp(bytes, { limitInputPixels: MAX_PIXELS })
   try {

@@ -11,6 +11,7 @@ import {
 import type { Variant } from '../variants.js'
 import { Decoder } from './decoder.js'
 import { encoderFor, type EvaluationEncoder } from './encoder.js'
+import { modelFingerprint } from './fingerprint.js'
 
 export interface EngineOptions {
   /** Seed of random methods. Default 0. */
@@ -35,6 +36,8 @@ export interface Engine {
   readonly ownEncoder: EvaluationEncoder
   readonly decoder: Decoder
   readonly seed: number
+  /** SHA-256 of each of the model's ONNX files. */
+  readonly fingerprint: Readonly<Record<string, string>>
   dispose(): Promise<void>
 }
 
@@ -64,6 +67,7 @@ export async function openEngine(
     ownEncoder: { ...encoder, session, isExtra: false },
     decoder: await Decoder.create(model, batch, max_new_tokens),
     seed,
+    fingerprint: await modelFingerprint(model, modelId, loading),
     async dispose() {
       if (encoder.isExtra) await encoder.session.release()
       await model.dispose()
