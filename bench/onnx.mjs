@@ -41,7 +41,7 @@ function machine() {
 /** Table 1: bytes in, bytes out. */
 async function benchTapping() {
   const file = visionTransformer(clipBase, { seed })
-  const external = visionTransformer(clipBase, { external: 'vision_encoder.onnx_data' })
+  const external = visionTransformer(clipBase, { external: true })
   const { deepLayer, suggestedObjectLayer } = inspectEncoder(file)
   const layers = [suggestedObjectLayer, deepLayer]
   const tap = timesOf([() => file.slice(), () => tapAttention(file, { layers })])
@@ -95,7 +95,7 @@ function memoryOf(what, ...args) {
 /** Table 2: the encoder itself. */
 async function benchEncoder() {
   const rows = [['attention', 'variant', 'time', 'over untapped', 'range', 'in added nodes', 'extra peak memory']]
-  for (const attention of ['softmax', 'mha', 'attention']) rows.push(...(await encoderRows(attention)))
+  for (const attention of ['softmax', 'multi-head-attention', 'attention']) rows.push(...(await encoderRows(attention)))
   const name =
     shape.layers === clipLarge336.layers
       ? 'ViT-L/14 at 336 pixels'
@@ -105,7 +105,7 @@ async function benchEncoder() {
 }
 
 async function encoderRows(attention) {
-  const plain = visionTransformer(shape, { attention, seed, shareWeights: true })
+  const plain = visionTransformer(shape, { attention, seed, shareLayers: true })
   const info = inspectEncoder(plain)
   const variants = {
     untapped: plain,

@@ -7,7 +7,7 @@ const BATCH = 'batch_size'
 
 /** The input embeddings: `input_ids` [B, T] -> `inputs_embeds` [B, T, D]. */
 export function embedTokens({ vocabulary, width }: TextShape, seed: number): OnnxWriter {
-  const graph = new OnnxWriter(seed)
+  const graph = new OnnxWriter({ seed })
   const ids = graph.input('input_ids', dataTypes.int64, [BATCH, 'sequence_length'])
   const rows = graph.node('Gather', [graph.weight('embed_tokens.weight', [vocabulary, width]), ids])
   graph.output('inputs_embeds', rows, [BATCH, 'sequence_length', width])
@@ -19,7 +19,7 @@ export function embedTokens({ vocabulary, width }: TextShape, seed: number): Onn
  * with the inputs and outputs that Transformers.js expects. `num_logits_to_keep` keeps the output head to the last position.
  */
 export function decoder(text: TextShape, seed: number): OnnxWriter {
-  const graph = new OnnxWriter(seed)
+  const graph = new OnnxWriter({ seed })
   const { layers, width, vocabulary, kvHeads, headSize } = text
   const embeds = graph.input('inputs_embeds', dataTypes.float, [BATCH, 'sequence_length', width])
   const mask = graph.input('attention_mask', dataTypes.int64, [BATCH, 'total_sequence_length'])

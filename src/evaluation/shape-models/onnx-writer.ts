@@ -2,11 +2,17 @@ import { dataTypes, encodeNode, encodeValueInfo, type AttributeInput } from '../
 import { concatBytes, encodeVarint, WireWriter } from '../../onnx/wire.js'
 import { lengthOf, type RandomFile, type RandomWeights } from './random-file.js'
 
+const RUNTIME_DOMAIN = 'com.microsoft'
+
 type Dims = readonly (number | string)[]
 
-/** Version of the standard operators that the files use, and the file format's version that goes with it. */
-const OPSET = 17
-const IR_VERSION = 8
+export interface WriterOptions {
+  readonly seed: number
+  /** Version of the standard operators. Default 17. */
+  readonly opset?: number
+  /** One set of weights for all layers: the same work in a smaller file. */
+  readonly shareLayers?: boolean
+}
 
 /** Weights of more bytes than this go into a file of their own: protobuf ends at 2 GiB, and copies of the graph stay small. */
 export const EXTERNAL_ABOVE = 2 ** 29
@@ -16,16 +22,17 @@ export class OnnxWriter {
   private readonly nodes = new WireWriter()
   private readonly infos = new WireWriter()
   private readonly constants = new WireWriter()
-  private readonly weights: { name: string; dims: readonly number[]; values: RandomWeights }[] = []
+  private readonly weights = new Map<string, { dims: readonly number[]; values: RandomWeights }>()
   private counter = 0
 
-  constructor(private readonly seed: number) {}
+  constructor(private readonly options: WriterOptions) {}
 
   /** A random matrix (or any other shape) of float32. */
   weight(name: string, dims: readonly number[], deviation = 0.02): string {
-    const seed = Math.imul(this.seed, 0x9e3779b1) + this.weights.length
-    this.weights.push({ name, dims, values: { count: elementsOf(dims), deviation, seed } })
-    return name
+    const key = this.options.shareLayers ? name.replace(/^layers\.\d+/, 'layers') : name
+    const seed = Math.imul(this.options.seed, 0x9e3779b1) + this.weights.size
+    if (!this.weights.has(key)) this.weights.set(key, { dims, values: { count: elementsOf(dims), deviation, seed } })
+    return key
   }
 
   /** A vector of ones: what a norm starts with. */
@@ -63,6 +70,14 @@ export class OnnxWriter {
     return this.nodeOf(opType, inputs, attributes, 1)[0] as string
   }
 
+  /** Appends a node of ONNX Runtime's own operators. NodeProto: domain 7. */
+  runtimeNode(opType: string, inputs: readonly string[], attributes: Record<string, AttributeInput>): string {
+    const output = this.newName(opType)
+    const node = new WireWriter().raw(encodeNode(opType, inputs, attributes, [output])).text(7, RUNTIME_DOMAIN)
+    this.nodes.bytes(1, node.finish())
+    return output
+  }
+
   /** Appends a node with several outputs and returns their names. */
   nodeOf(
     opType: string,
@@ -87,12 +102,12 @@ export class OnnxWriter {
    * @param name File name of the graph, e.g. `vision_encoder.onnx`.
    */
   finish(name: string, externalAbove = EXTERNAL_ABOVE): RandomFile[] {
-    const bytes = this.weights.reduce((sum, { values }) => sum + lengthOf(values), 0)
+    const bytes = [...this.weights.values()].reduce((sum, { values }) => sum + lengthOf(values), 0)
     return bytes > externalAbove ? this.withExternalData(name) : [this.withWeightsInside(name)]
   }
 
   private withWeightsInside(name: string): RandomFile {
-    const tensors = this.weights.flatMap(({ name: weight, dims, values }) => {
+    const tensors = [...this.weights].flatMap(([weight, { dims, values }]) => {
       const header = tensorHeader(weight, dataTypes.float, dims)
       const raw = concatBytes([encodeVarint(9 * 8 + 2), encodeVarint(lengthOf(values))])
       const length = header.length + raw.length + lengthOf(values)
@@ -100,15 +115,15 @@ export class OnnxWriter {
     })
     const graph = [this.skeleton(), ...tensors]
     const length = graph.reduce((sum, part) => sum + lengthOf(part), 0)
-    return { name, parts: [concatBytes([modelHeader(), encodeVarint(7 * 8 + 2), encodeVarint(length)]), ...graph] }
+    return { name, parts: [concatBytes([this.header(), encodeVarint(7 * 8 + 2), encodeVarint(length)]), ...graph] }
   }
 
   /** TensorProto: external_data 13 (key, value), data_location 14. */
   private withExternalData(name: string): RandomFile[] {
-    const data = { name: `${name}_data`, parts: this.weights.map(({ values }) => values) }
+    const data = { name: `${name}_data`, parts: [...this.weights.values()].map(({ values }) => values) }
     const graph = new WireWriter().raw(this.skeleton())
     let offset = 0
-    for (const { name: weight, dims, values } of this.weights) {
+    for (const [weight, { dims, values }] of this.weights) {
       const tensor = new WireWriter().raw(tensorHeader(weight, dataTypes.float, dims))
       for (const [key, value] of [
         ['location', data.name],
@@ -119,7 +134,7 @@ export class OnnxWriter {
       graph.bytes(5, tensor.varint(14, 1).finish())
       offset += lengthOf(values)
     }
-    const model = new WireWriter().raw(modelHeader()).bytes(7, graph.finish())
+    const model = new WireWriter().raw(this.header()).bytes(7, graph.finish())
     return [{ name, parts: [model.finish()] }, data]
   }
 
@@ -127,6 +142,15 @@ export class OnnxWriter {
   private skeleton(): Uint8Array {
     const named = new WireWriter().text(2, 'shape-model')
     return concatBytes([this.nodes.finish(), named.finish(), this.constants.finish(), this.infos.finish()])
+  }
+
+  /** ModelProto up to its graph: ir_version 1, producer_name 2, opset_import 8. */
+  private header(): Uint8Array {
+    const { opset = 17 } = this.options
+    // The file format's version goes with the operators'.
+    const header = new WireWriter().varint(1, opset >= 23 ? 11 : 8).text(2, 'hiprune shape model')
+    header.message(8, (standard) => standard.text(1, '').varint(2, opset))
+    return header.message(8, (runtime) => runtime.text(1, RUNTIME_DOMAIN).varint(2, 1)).finish()
   }
 
   private constant(name: string, dataType: number, dims: readonly number[], values: ArrayBufferView): string {
@@ -151,12 +175,6 @@ function tensorHeader(name: string, dataType: number, dims: readonly number[]): 
   const tensor = new WireWriter()
   for (const dim of dims) tensor.varint(1, dim)
   return tensor.varint(2, dataType).text(8, name).finish()
-}
-
-/** ModelProto up to its graph: ir_version 1, producer_name 2, opset_import 8. */
-function modelHeader(): Uint8Array {
-  const header = new WireWriter().varint(1, IR_VERSION).text(2, 'hiprune shape model')
-  return header.message(8, (opset) => opset.text(1, '').varint(2, OPSET)).finish()
 }
 
 function elementsOf(dims: readonly number[]): number {

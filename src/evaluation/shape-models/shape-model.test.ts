@@ -6,7 +6,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ask } from '../../generation/ask.js'
 import { loadPruned, type PrunedModel } from '../../generation/load-pruned.js'
-import { inspectEncoder } from '../../onnx/index.js'
+import { inspectEncoder, tapAttention } from '../../onnx/index.js'
 import { concatBytes } from '../../onnx/wire.js'
 import { countFlops } from '../flops/count.js'
 import { shapeFromConfig } from '../flops/from-config.js'
@@ -15,6 +15,7 @@ import { decoder } from './language-model.js'
 import { questionOf, shapeModelFiles } from './model-folder.js'
 import { bytesOf, sizeOf, type RandomFile } from './random-file.js'
 import { shapeSizes, visualTokensOf } from './sizes.js'
+import { visionEncoder, type EncoderForm } from './vision-encoder.js'
 
 const sizes = shapeSizes('tiny')
 const { text } = sizes
@@ -63,6 +64,38 @@ describe('random files', () => {
     const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length)
     expect([values.length, Math.abs(mean) < 2e-4]).toEqual([part.count, true])
     expect(deviation).toBeCloseTo(0.02, 4)
+  })
+})
+
+describe('the encoder, run alone', () => {
+  const pixels = new Tensor(
+    'float32',
+    Float32Array.from({ length: 2 * 3 * 84 * 84 }, (_, i) => Math.sin(i * 0.37)),
+    [2, 3, 84, 84],
+  )
+  const run = async (form: EncoderForm) => {
+    const file = bytes(visionEncoder(sizes, 3, form).finish('v.onnx')[0]!)
+    const session = await InferenceSession.create(tapAttention(file, { layers: [2, 4] }), { logSeverityLevel: 3 })
+    const outputs = await session.run({ pixel_values: pixels })
+    const values = Object.values(outputs).map((tensor) => [...(tensor.data as Float32Array)])
+    return { values, dims: outputs['image_features']!.dims, length: file.length }
+  }
+
+  it.each(['multi-head-attention', 'attention'] as const)(
+    'written with %s computes and receives what softmax does',
+    async (attention) => {
+      const [expected, fused] = [await run({}), await run({ attention })]
+      expect([fused.dims, fused.values.length]).toEqual([[2, numTokens, text.width], expected.values.length])
+      const gaps = fused.values.map((list, i) =>
+        Math.max(...list.map((value, k) => Math.abs(value - expected.values[i]![k]!))),
+      )
+      expect(Math.max(...gaps)).toBeLessThan(1e-5)
+    },
+  )
+
+  it('with shared layers is smaller and still runs', async () => {
+    const [whole, shared] = [await run({}), await run({ shareLayers: true })]
+    expect([shared.dims, shared.length < whole.length]).toEqual([whole.dims, true])
   })
 })
 
