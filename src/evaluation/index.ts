@@ -82,3 +82,4 @@ export {
   timesTable,
   type Loss,
 } from './report.js'
+export { publishedTables, type PublishedTable } from './published.js'

@@ -55,12 +55,12 @@ export function tasksFigure({ title, headline, scale, cells }: SetSummary, label
   const names = types.map((type) => ({ ...place(type), type }))
   return chart(`${title}: ${headline} by task and visual tokens; the dotted line is that of all tokens`, {
     width: 900,
-    height: 60 + 170 * Math.ceil(types.length / columns),
-    marginTop: 34,
+    height: 90 + 170 * Math.ceil(types.length / columns),
+    marginTop: 56,
     fx: { axis: null },
     fy: { axis: null },
     x: { label: 'visual tokens kept', ticks: 3 },
-    y: { label: headline, grid: true, ticks: 4 },
+    y: { label: null, grid: true, ticks: 4 },
     marks: [
       Plot.frame({ strokeOpacity: 0.25 }),
       Plot.ruleY(whole, { fx: 'fx', fy: 'fy', y: 'value', strokeOpacity: 0.6, strokeDasharray: '2 3' }),
@@ -86,7 +86,7 @@ export function tasksFigure({ title, headline, scale, cells }: SetSummary, label
           text: () => `${styleOf(i).dash === 'none' ? '\u25cf' : '\u25cc'} ${label}`,
           frameAnchor: 'top-left',
           dx: (i % 7) * 122,
-          dy: -30 + Math.floor(i / 7) * 11 - (labels.length > 7 ? 4 : 0),
+          dy: -50 + Math.floor(i / 7) * 13,
           textAnchor: 'start',
           fontSize: 10,
           fill: styleOf(i).colour,
