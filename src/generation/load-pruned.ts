@@ -12,10 +12,13 @@ import { ArgumentError, ModelError } from '../errors.js'
 import {
   adapterFor,
   describeSource,
+  dropBrokenFiles,
   loadTextTower,
+  processorSource,
   readCalibration,
   type EncoderCalibration,
   type ModelConfig,
+  type ModelSource,
   type TextTower,
   type TileMode,
   type VisionLanguageModel,
@@ -79,21 +82,66 @@ export async function loadPruned(modelId: string, options: LoadPrunedOptions = {
 
   const source = await describeSource(modelId, loading)
   const files = { ...loading, modelId: source.id }
+  const load = async () => await loadFrom(source, files, { loading, pruning, objectLayer, calibration, tiles })
+  try {
+    return await load()
+  } catch (error) {
+    // A file that is broken in the cache stays so until somebody removes it.
+    const check = error instanceof ArgumentError || source.isFolder ? undefined : await dropBrokenFiles(files)
+    if (check && check.removed.length > 0) return await load()
+    const { message } = error as Error
+    if (!check || check.unknown === 0 || !LOOKS_BROKEN.test(message)) throw error
+    const advice = `the hub could not be asked whether the cached files are whole: delete ${check.folder} and load again`
+    throw new ModelError(`${message}; ${advice}`, { cause: error })
+  }
+}
+
+/** How the runtime and JSON.parse speak of half a file. */
+const LOOKS_BROKEN = /protobuf|JSON|parse|deserializ|truncated|out of (range|bounds)/i
+
+/** Options in their parts. */
+interface LoadPlan {
+  readonly loading: Pick<LoadPrunedOptions, (typeof LOADING)[number]>
+  readonly pruning: PruningOptions
+  readonly objectLayer: number | undefined
+  readonly calibration: EncoderCalibration | undefined
+  readonly tiles: TileMode | undefined
+}
+
+async function loadFrom(source: ResolvedSource, files: ModelSource, plan: LoadPlan): Promise<PrunedModel> {
+  const { loading, tiles } = plan
   const config = await source.load<ModelConfig>((id) => AutoConfig.from_pretrained(id, loading))
   const adapter = adapterFor(config)
   if (tiles !== undefined && !adapter.tileModes?.includes(tiles))
     throw new ArgumentError('tiles', tiles, modesOf(adapter, config.model_type))
   const model = await loadModel(source, adapter, config, loading)
+  try {
+    return await prepare(source, files, adapter, model, plan)
+  } catch (error) {
+    await model.dispose()
+    throw error
+  }
+}
+
+/** Processor, taps, text tower and pruning of a model that has been loaded. */
+async function prepare(
+  source: ResolvedSource,
+  files: ModelSource,
+  adapter: ModelAdapter,
+  model: PreTrainedModel,
+  { loading, pruning, objectLayer, calibration, tiles }: LoadPlan,
+): Promise<PrunedModel> {
+  const place = await processorSource(source, files)
   const processor = adapter.loadProcessor
-    ? await adapter.loadProcessor(source, files, loading, model.config as unknown as ModelConfig, tiles)
-    : await source.load<Processor>((id) => AutoProcessor.from_pretrained(id, loading))
+    ? await adapter.loadProcessor(place, files, loading, model.config as unknown as ModelConfig, tiles)
+    : await place.load<Processor>((id) => AutoProcessor.from_pretrained(id, loading))
   const tokenizer = processor.tokenizer
   if (!tokenizer)
-    throw new ModelError(`${modelId}: its processor has no tokenizer; processor_config.json may be missing`)
+    throw new ModelError(`${files.modelId}: its processor has no tokenizer; processor_config.json may be missing`)
   // Where the template lies in a file of its own, the processor alone has read it.
   tokenizer.chat_template ??= processor.chat_template
-  await tapModel(model, source.id, { ...loading, objectLayer, calibration })
-  const textTower = await loadTextTower(model as unknown as VisionLanguageModel, files, options.session_options)
+  await tapModel(model, source.id, { ...files, session_options: loading.session_options, objectLayer, calibration })
+  const textTower = await loadTextTower(model as unknown as VisionLanguageModel, files, loading.session_options)
   const tower = textTower && { textTower }
   return { model: withPruning(model, { ...pruning, tokenizer, ...tower }), processor, tokenizer, ...tower }
 }

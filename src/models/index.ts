@@ -7,6 +7,7 @@ export {
   type ModelAdapter,
   type TileMode,
 } from './adapter.js'
+export { dropBrokenFiles } from './broken-cache.js'
 export {
   calibratedLayer,
   checkCalibration,
@@ -25,6 +26,7 @@ export {
   type TappedLayers,
   type TapScores,
 } from './encoder-taps.js'
+export { processorSource } from './processor-files.js'
 export { describeSource, type ResolvedSource } from './source.js'
 export { seenRegion } from './seen-region.js'
 export { adapterFor } from './registry.js'

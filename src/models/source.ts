@@ -5,6 +5,7 @@ import { HipruneError, ModelError } from '../errors.js'
 export interface ResolvedSource {
   /** Absolute folder, or the hub id. */
   readonly id: string
+  readonly isFolder: boolean
   /** Runs one `from_pretrained`; a failure becomes one line that says what was looked for and where. */
   load<T>(from: (id: string) => Promise<unknown>): Promise<T>
 }
@@ -22,6 +23,7 @@ export async function describeSource(modelId: string, options: SourceOptions = {
   const place = folder ? `the folder ${folder}` : placesOf(modelId, options)
   return {
     id,
+    isFolder: folder !== undefined,
     async load<T>(from: (id: string) => Promise<unknown>): Promise<T> {
       try {
         return (await from(id)) as T
@@ -44,6 +46,11 @@ function firstLine(error: unknown): string {
   const { message, cause } = error as Error
   const missing = /Local file missing at "([^"]+)"/.exec(message)
   if (missing) return `there is no ${missing[1]}`
+  // undici's word for a connection that ended before the file did.
+  if (/^terminated$|ECONNRESET|socket hang up/i.test(message)) {
+    const why = cause instanceof Error ? `: ${cause.message}` : ''
+    return `a download broke off${why}; load again, files that are complete stay in the cache`
+  }
   const reason = cause instanceof Error && !message.includes(cause.message) ? ` (${cause.message})` : ''
   return `${String(message ?? error).split('\n', 1)[0]}${reason}`
 }
