@@ -18,17 +18,27 @@ export function inOrder({ rows, columns }: PatchGrid): ImageLayout {
  * prompt to what is new, while `pixel_values` may still hold the images of earlier turns: those are skipped.
  *
  * @param positions Per row of the prompt the positions of its placeholders.
+ * @param isLaterTurn Whether there is something in the KV cache: only then there are earlier images.
  * @returns How many leading images to skip, and the place of each of the others.
- * @throws ModelError when placeholders and visual tokens do not match.
+ * @throws ModelError when placeholders and visual tokens do not match, or when a batch has images of earlier turns: they
+ *   stand between the new ones, and nothing says which are which.
  */
 export function placeImages(
   positions: readonly (readonly number[])[],
   layouts: readonly ImageLayout[],
+  isLaterTurn: boolean,
 ): { skip: number; places: ImagePlace[] } {
   const sizes = layouts.map(({ tokens }) => tokens.length)
   const wanted = positions.reduce((sum, { length }) => sum + length, 0)
   let skip = sizes.length
   for (let held = 0; held < wanted && skip > 0;) held += sizes[--skip] as number
+  if (skip > 0 && !isLaterTurn) throw mismatch(positions, sizes)
+  if (skip > 0 && positions.length > 1) {
+    throw new ModelError(
+      `a later turn with new images: got ${positions.length} conversations and the images of their earlier turns, allowed: ` +
+        'one conversation at a time, or the new images only',
+    )
+  }
 
   const places: ImagePlace[] = []
   let image = skip

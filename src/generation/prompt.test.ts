@@ -11,7 +11,7 @@ const grid = (rows: number, columns: number) => inOrder({ rows, columns })
 
 describe('placeImages', () => {
   it('gives each row the images that its placeholders hold', () => {
-    const { skip, places } = placeImages([[3, 4, 5, 6, 9, 10], [], [1, 2]], [grid(2, 2), grid(1, 2), grid(2, 1)])
+    const { skip, places } = placeImages([[3, 4, 5, 6, 9, 10], [], [1, 2]], [grid(2, 2), grid(1, 2), grid(2, 1)], false)
     expect(skip).toBe(0)
     expect(places).toEqual([
       { row: 0, offset: 0 },
@@ -21,7 +21,19 @@ describe('placeImages', () => {
   })
 
   it('skips images of earlier turns', () => {
-    expect(placeImages([[7, 8]], [grid(2, 2), grid(1, 2)])).toEqual({ skip: 1, places: [{ row: 0, offset: 0 }] })
+    const images = [grid(2, 2), grid(1, 2)]
+    expect(placeImages([[7, 8]], images, true)).toEqual({ skip: 1, places: [{ row: 0, offset: 0 }] })
+    expect(() => placeImages([[7, 8]], images, false)).toThrow(/has 2 image placeholders, but its images make 4 \+ 2/)
+  })
+
+  it('refuses images of earlier turns in a batch, where they stand between the new ones', () => {
+    const image = grid(1, 2)
+    const rows = [
+      [7, 8],
+      [7, 8],
+    ]
+    expect(placeImages(rows, [image, image], true).skip).toBe(0)
+    expect(() => placeImages(rows, [image, image, image, image], true)).toThrow(/^a later turn with new images: got 2/)
   })
 
   it.each([
@@ -30,7 +42,7 @@ describe('placeImages', () => {
     ['an image cut by the end of a row', [[1, 2, 3], [4]], [grid(2, 2)]],
     ['no image', [[1]], []],
   ])('refuses %s', (_, positions, grids) => {
-    expect(() => placeImages(positions, grids)).toThrow(/image placeholders, but its images make/)
+    expect(() => placeImages(positions, grids, true)).toThrow(/image placeholders, but its images make/)
   })
 })
 

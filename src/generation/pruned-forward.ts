@@ -8,7 +8,7 @@ import { byImage, inOrder, keptPlaceholders, placeImages, type ImagePlace } from
 import { relevanceOf } from './question.js'
 import { gatherKept, selectTokens, type PrunableImage } from './select-tokens.js'
 import { imagePositions, shortenPrompt } from './shorten-prompt.js'
-import { isVirtual, lastColumns, maskWithCache, recordRemoved } from './virtual-cache.js'
+import { isVirtual, lastColumns, maskWithCache, recordRemoved, trueLength } from './virtual-cache.js'
 
 type Forward = VisionLanguageModel['forward']
 
@@ -46,7 +46,7 @@ async function imageForward(
 ): Promise<ModelOutputs> {
   const allGrids = adapter.grids(model.config, inputs)
   const allLayouts = adapter.layouts?.(model.config, inputs) ?? allGrids.map(inOrder)
-  const { skip, places } = placeImages(positions, allLayouts)
+  const { skip, places } = placeImages(positions, allLayouts, trueLength(inputs.past_key_values) > 0)
   const layouts = allLayouts.slice(skip)
   const earlier = allLayouts.slice(0, skip).reduce((sum, { tiles }) => sum + tiles, 0)
   const encoderGrids = allGrids.slice(earlier)

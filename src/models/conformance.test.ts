@@ -166,6 +166,25 @@ describe.each(families)('$name', (family) => {
     expect(kept[0]).not.toEqual(kept.at(-1))
   })
 
+  it('says that a batch cannot get new pictures beside those of earlier turns', async () => {
+    const rows = [conversation([FIRST]), conversation([FIRST])]
+    const { sequences, past_key_values } = await turn(inputsOf(rows, [[FIRST], [FIRST]]), { max_new_tokens: 2 })
+    const ids = idsAfter(sequences, 0).map((row) => [...row, 66, ...family.imageIds(SECOND), ...question()])
+    const pictures = [
+      [FIRST, SECOND],
+      [FIRST, SECOND],
+    ]
+    await expect(turn(inputsOf(ids, pictures), { past_key_values })).rejects.toThrow(
+      /^a later turn with new images: got 2 conversations .*, allowed: one conversation at a time, or the new images only$/,
+    )
+  })
+
+  it('refuses more pictures than the prompt has places for, as the library does', async () => {
+    const inputs = inputsOf([conversation([FIRST])], [[SECOND, FIRST]])
+    await expect(newTokens(inputs)).rejects.toThrow(/image placeholders, but its images make .* visual tokens/)
+    if (plain) await expect(newTokens(inputs, {}, plain)).rejects.toThrow(/tokens/i)
+  })
+
   it('answers a turn without a picture as the unpruned model', async () => {
     const inputs = promptsOf([[1, ...question(9)]], family.padToken)
     const expected = plain ? await newTokens(inputs, {}, plain) : await newTokens(inputs, unpruned)

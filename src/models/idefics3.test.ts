@@ -1,15 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { AutoModelForImageTextToText, DynamicCache, RawImage, Tensor } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  greedy,
-  idsAfter,
-  lastLogits,
-  maxDifference,
-  promptOf,
-  promptsOf,
-  type AnyModel,
-} from '../../test/tiny-llava.js'
+import { greedy, idsAfter, lastLogits, maxDifference, promptOf, type AnyModel } from '../../test/tiny-llava.js'
 import { trueLength } from '../generation/virtual-cache.js'
 import { ask, loadPruned, tapModel, unprune, withPruning, type PrunedModel, type SelectionEvent } from '../index.js'
 
@@ -109,25 +101,6 @@ describe('SmolVLM', () => {
       eos_token_id: 99_999,
     })) as Tensor
     expect(idsAfter(output, width)).toEqual(alone)
-  })
-
-  it('says that a batch cannot get new pictures in a later turn', async () => {
-    const rows = (tiles: number) => {
-      const data = [...pattern(tiles).data, ...pattern(tiles, 91).data]
-      return new Tensor('float32', data as never, [2, tiles, 3, 64, 64])
-    }
-    const first = promptsOf([conversation(1), conversation(1)], 0)
-    const { sequences, past_key_values } = (await model.generate({
-      ...first,
-      pixel_values: rows(1),
-      max_new_tokens: 2,
-      return_dict_in_generate: true,
-    })) as { sequences: Tensor; past_key_values: DynamicCache }
-    const ids = idsAfter(sequences, 0).map((row) => [...row, 80, ...run(7), 81])
-    const inputs = { ...promptsOf(ids, 0), pixel_values: rows(2), past_key_values, max_new_tokens: 2 }
-    await expect(model.generate(inputs)).rejects.toThrow(
-      /^a later turn with new images works for one conversation at a time$/,
-    )
   })
 
   it("answers about a picture through ask(), tiled by the library's own processor", async () => {

@@ -1,5 +1,4 @@
 import { Tensor, type Processor, type RawImage } from '@huggingface/transformers'
-import { ModelError } from '../errors.js'
 import type { PatchGrid } from '../pruning/index.js'
 import type { ModelAdapter } from './adapter.js'
 import { imageProcessorOf, imageTokenId } from './llava.js'
@@ -36,9 +35,9 @@ export const idefics3: ModelAdapter = {
   // Which tiles belong to which picture of a prompt is not known here, so a budget is that of a prompt's pictures together.
   tilesPerImage: (_config, inputs) => realTiles(inputs),
 
+  // Earlier images are dropped in single conversations only.
   dropGrids(_config: ModelConfig, inputs: ModelInputs, count: number): ModelInputs {
     const pixels = inputs.pixel_values as Tensor
-    if (pixels.dims[0] !== 1) throw new ModelError('a later turn with new images works for one conversation at a time')
     return {
       ...inputs,
       pixel_values: pixels.slice(null, [count, pixels.dims[1] as number]),
