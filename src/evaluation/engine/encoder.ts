@@ -55,8 +55,6 @@ export async function encoderFor(
   if (!info.hasClsToken && wanted.some(({ attention }) => attention === 'cls'))
     throw new ArgumentError('attention', 'cls', 'received: this encoder has no CLS token')
   const pairs = [layers, ...wanted.map((variant) => layersOf(variant, layers))]
-  for (const { object, deep } of pairs)
-    if (object > deep) throw new ArgumentError('objectLayer', object, `a layer up to the deep layer, ${deep}`)
   const all = [...new Set(pairs.flatMap(({ object, deep }) => [object, deep]))]
   const deep = [...new Set(pairs.map((pair) => pair.deep))]
   const bytes = tapAttention(file.bytes, {
@@ -67,9 +65,13 @@ export async function encoderFor(
   return { session: await createSessionLike(own, { ...file, bytes }), layers, isExtra: true }
 }
 
-/** The layers that a variant reads. */
-export function layersOf({ objectLayer, deepLayer }: Variant, { object, deep }: TappedLayers): TappedLayers {
-  return { object: objectLayer ?? object, deep: deepLayer ?? deep }
+/** The layers that a variant reads. @throws ArgumentError for an object layer behind the deep layer. */
+export function layersOf({ objectLayer, deepLayer }: Variant, own: TappedLayers): TappedLayers {
+  const deep = deepLayer ?? own.deep
+  // A method without an object layer may read any deep layer, also one in front of the model's object layer.
+  const object = objectLayer ?? Math.min(own.object, deep)
+  if (object > deep) throw new ArgumentError('objectLayer', object, `a layer up to the deep layer, ${deep}`)
+  return { object, deep }
 }
 
 /** A session that runs another one and keeps what it returned. */
