@@ -151,7 +151,9 @@ export function runFacts({ config, machine }: FinishedRun): string {
     `Data: ${sets.join(', ')}; ${images} images${of}. Seed ${seed}, greedy decoding, at most ${config.maxTokens} tokens.`,
     `Made with ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
-      .join(', ')} on ${Object.values(machine).map(String).join(', ')}.`,
+      .join(
+        ', ',
+      )} on Node ${String(machine['node'])}, ${String(machine['platform'])}, ${String(machine['cpu'])}, ${String(machine['memoryGiB'])} GiB.`,
   ].join(' ')
 }
 

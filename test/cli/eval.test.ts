@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { hiprune, repository } from '../cli.js'
 
 // Whole runs of the embedded model: seconds on an idle machine.
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 60_000 })
+vi.setConfig({ testTimeout: 900_000, hookTimeout: 60_000 })
 
 const data = path.join(repository, 'demo-vlm/benchmark/questions.jsonl')
 const main = path.join(repository, 'dist/cli/main.js')
