@@ -58,7 +58,7 @@ of {types} types come from {templates} wordings, shared by training and benchmar
 
 ## Training
 
-Seed {seed}, {minutes:.0f} minutes on {machine}, torch {torch}, transformers {transformers}: {steps} steps, {images} images. The stages are in
+Seed {seed}, {minutes:.0f} minutes on {machine}, torch {torch}, transformers {transformers}: {steps} steps, {images} images.{note} The stages are in
 `training/README.md`; `training/` beside this card holds the log and the curve of this run. Images of 160, 224 and 320 px: a smaller
 image is a whole image with fewer tokens, so the number of tokens says nothing about the number of objects.
 
@@ -106,10 +106,11 @@ def describe_hierarchy(values: dict) -> str:
     iou = values['iou_received']
     best, deep, middle = max(range(len(iou)), key=iou.__getitem__), len(iou) - 1, range(len(iou) // 3, 2 * len(iou) // 3 + 1)
     spread = values['dispersion']['10']
-    return (f"IoU is largest in layer {best + 1} of {len(iou)} ({iou[best]:.3f}), {'a middle layer, as the paper finds' if best in middle else 'not in the middle third of the layers, unlike the paper'}; "
-            f"in the deepest it is {iou[deep]:.3f}. Dispersion goes from {spread[0]:.2f} in the first layer over {spread[len(iou) // 2]:.2f} in the middle to {spread[deep]:.2f} in the deepest: "
-            f"the tokens that the deepest layer attends to are {'more' if spread[deep] > spread[best] else 'not more'} spread than those of layer {best + 1}"
-            f"{', as the paper finds of registers' if spread[deep] > spread[best] else ', so the global phase of the paper does not show'}. One small model, one seed: no more is claimed.")
+    behind = iou[best + 1:] or [iou[best]]
+    return (f"IoU is largest in layer {best + 1} of {len(iou)} ({iou[best]:.3f}), {'a middle layer' if best in middle else 'not a middle layer'}; behind it, it falls to {min(behind):.3f} "
+            f"and is {iou[deep]:.3f} in the deepest, {iou[deep] / iou[best]:.2f} of the largest (the paper's encoders: .26 to .80 of the middle layer). Dispersion of the top 10 % goes from {spread[0]:.0f} in the first "
+            f"layer over {spread[len(iou) // 2]:.0f} in the middle to {spread[deep]:.0f} in the deepest: {'it rises towards the deep layers, as the paper finds' if spread[deep] > spread[best] else 'no rise in the deep layers, so the global phase of the paper does not show'}. "
+            'One small model, one seed: no more is claimed.')
 
 
 def main() -> None:
@@ -117,6 +118,7 @@ def main() -> None:
     parser.add_argument('--run', type=Path, default=Path('runs/cpu'))
     parser.add_argument('--evaluation', type=Path, default=Path('runs/cpu/evaluation.json'))
     parser.add_argument('--model', type=Path, default=Path('../demo-vlm'))
+    parser.add_argument('--note', default='', help='one sentence about the training machine')
     options = parser.parse_args()
     facts, evaluation = json.loads((options.run / 'run.json').read_text()), json.loads(options.evaluation.read_text())
     state = torch.load(options.run / 'checkpoint.pt', map_location='cpu')
@@ -144,7 +146,7 @@ def main() -> None:
         shapes=join_words(SHAPES), colours=join_words(COLOUR_NAMES), train=len(PHOTOS['train']), heldout=len(PHOTOS['held-out']),
         heldout_names=', '.join(n.split(':')[1] for n in PHOTOS['held-out']), types=len(TYPES), templates=sum(len(v) for v in TEMPLATES.values()),
         seed=facts['seed'], minutes=state['elapsed'] / 60, machine=facts.get('gpu', facts['machine']), torch=facts['torch'], transformers=facts['transformers'],
-        steps=state['step'], images=state['images'], questions=sum(r['n'] for k, r in rows.items() if k != 'all without captions'), bench_images=evaluation['images'],
+        steps=state['step'], images=state['images'], note=options.note and f' {options.note}', questions=sum(r['n'] for k, r in rows.items() if k != 'all without captions'), bench_images=evaluation['images'],
         e_machine=evaluation['machine'], accuracy=accuracy,
         verdict=('Below the goals of the project: ' + join_words(short) + '.' if len(short) > 1 else f'Below the goals of the project: {short[0]}.' if short
                  else 'All goals of the project are met.'),

@@ -37,7 +37,7 @@ def main() -> None:
         Image.fromarray(scene.pixels).save(folder / name, optimize=True)
         features = model.features(scene.pixels)
         asked = []
-        for kind in TYPES:
+        for kind in TYPES[number % len(TYPES):] + TYPES[:number % len(TYPES)]:  # another type first on each image: that one is what `hiprune demo` asks
             if kind == 'unknown':
                 continue  # its questions stand for words outside the vocabulary, nothing a visitor would type
             question = next((q for q in (Asker(scene, rng).ask(kind) for _ in range(12)) if q), None)

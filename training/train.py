@@ -30,10 +30,10 @@ from optim import build_optimizers, set_rate
 # workers: processes that make data (0: the training process does).
 PRESETS = {
     'smoke': {'minutes': 1.5, 'processes': 1, 'batch': 0.5, 'workers': 0, 'muon': 0.02, 'adam': 3e-3, 'widths': 'smoke'},
-    'cpu': {'minutes': 105, 'processes': 2, 'batch': 1, 'workers': 0, 'muon': 0.012, 'adam': 2.5e-3, 'widths': 'cpu'},
+    'cpu': {'minutes': 150, 'processes': 2, 'batch': 1, 'workers': 0, 'muon': 0.012, 'adam': 2.5e-3, 'widths': 'cpu'},
     'gpu': {'minutes': 8, 'processes': 1, 'batch': 16, 'workers': 14, 'muon': 0.015, 'adam': 2e-3, 'widths': 'gpu'},
 }
-VISION_UNTIL, LANGUAGE_UNTIL, LARGE_FROM = 0.38, 0.50, 0.74
+VISION_UNTIL, LANGUAGE_UNTIL, LARGE_FROM = 0.24, 0.42, 0.72
 TOWER_FACTOR = 0.35  # the trained tower's matrices follow slowly: at the full rate the joint stage unlearns shapes first
 
 
@@ -44,7 +44,7 @@ def plan_step(progress: float, step: int, factor: float) -> Plan:
     if progress < VISION_UNTIL:
         return Plan('vision', 320, count(2), 0) if draw < 0.06 else Plan('vision', 160, count(8), 0)
     stage = 'language' if progress < LANGUAGE_UNTIL else 'joint'
-    large = 0.12 if progress < LARGE_FROM else 0.75
+    large = 0.35 if progress < LARGE_FROM else 0.75
     if draw < large:
         return Plan(stage, 320, count(3), 16)
     return Plan(stage, 224, count(4), 14) if draw < large + 0.5 * (1 - large) else Plan(stage, 160, count(6), 12)

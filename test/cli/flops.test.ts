@@ -25,7 +25,7 @@ describe('hiprune flops', () => {
     ])
     expect([config.code, graph.code, presets.code]).toEqual([0, 0, 0])
     const [byConfig, byGraph, byPreset] = [config, graph, presets].map(({ stdout }) => JSON.parse(stdout) as Json)
-    expect(byConfig!.rows.map(({ tokens }) => tokens.kept)).toEqual([196, 65, 44, 22])
+    expect(byConfig!.rows.map(({ tokens }) => tokens.kept)).toEqual([400, 133, 89, 44])
     expect(byGraph!.rows.map(({ flops }) => flops.total)).toEqual(
       byConfig!.rows.slice(0, 2).map((row) => row.flops.total),
     )
