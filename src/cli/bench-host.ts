@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
 import v8 from 'node:v8'
 import vm from 'node:vm'
 import { env } from '@huggingface/transformers'
 import type { BenchHost, Machine } from '../evaluation/index.js'
+import { cpuModel, packageVersions } from './machine.js'
 
 /** Memory and profiles of a Node process; the high-water mark exists on Linux only. */
 export function nodeHost(): BenchHost {
@@ -69,18 +69,14 @@ const shareOfAddedNodes: NonNullable<BenchHost['shareOfAddedNodes']> = async (cr
 
 /** Where and when the measurement was made. */
 export function describeMachine(threads: string | undefined, loadBefore: number): Machine {
-  const [cpu] = os.cpus()
-  const requireHere = createRequire(import.meta.url)
-  const { version } = requireHere('../../package.json') as { version: string }
-  const runtime = createRequire(requireHere.resolve('@huggingface/transformers'))
-  const { version: onnxruntime } = runtime('onnxruntime-node/package.json') as { version: string }
+  const { hiprune, onnxruntime } = packageVersions()
   return {
     date: new Date().toISOString().slice(0, 10),
-    cpu: cpu?.model.trim() ?? 'unknown CPU',
+    cpu: cpuModel(),
     cores: os.cpus().length,
     memoryBytes: os.totalmem(),
     versions: {
-      hiprune: version,
+      hiprune,
       Node: process.version,
       'Transformers.js': env.version,
       'onnxruntime-node': onnxruntime,

@@ -1,3 +1,4 @@
+import { median } from '../evaluation/index.js'
 import { ask, type Answer, type AskOptions, type PrunedModel, type StageTimes, type Visual } from '../index.js'
 
 /**
@@ -27,11 +28,4 @@ function withMedianTimes(answers: readonly Answer[]): Answer {
   const names = Object.keys(first.times) as (keyof StageTimes)[]
   const medians = names.map((name) => [name, median(answers.map(({ times }) => times[name]))])
   return { ...first, times: Object.fromEntries(medians) as Record<keyof StageTimes, number> }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const upper = sorted[middle] as number
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2
 }

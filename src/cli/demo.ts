@@ -1,11 +1,10 @@
 import { mkdir, readFile } from 'node:fs/promises'
-import os from 'node:os'
 import path from 'node:path'
-import { env } from '@huggingface/transformers'
 import { Command } from 'commander'
 import { readImage } from '../node.js'
 import { answerTable } from './answer-table.js'
 import { compare } from './compare.js'
+import { machineInWords } from './machine.js'
 import { demoModel, loadModel } from './model-options.js'
 import { positiveInteger } from './numbers.js'
 import { print } from './output.js'
@@ -40,11 +39,6 @@ async function runDemo({ out, images, repeat }: { out: string; images: string; r
     await writeOverlay(picture, loaded, [file], [image], pruned)
     print(`\n${file}: ${question} (true answer: ${answer})\n${answerTable(all, pruned)}\nkept tokens: ${picture}`)
   }
-  print(`\nmedian times of ${runs} runs; ${machine()}`)
+  print(`\nmedian times of ${runs} runs; ${machineInWords()}`)
   await loaded.model.dispose()
-}
-
-function machine(): string {
-  const [cpu] = os.cpus()
-  return `${os.cpus().length} x ${cpu?.model ?? 'unknown CPU'}, Node ${process.version}, Transformers.js ${env.version}`
 }

@@ -1,6 +1,5 @@
 import os from 'node:os'
 import path from 'node:path'
-import { createRequire } from 'node:module'
 import { env, RawImage } from '@huggingface/transformers'
 import { Command } from 'commander'
 import {
@@ -24,6 +23,7 @@ import { loadSets } from './eval-data.js'
 import { FORMS, RunFolder, type Form, type RunConfig } from './eval-folder.js'
 import { evalReportCommand } from './eval-report.js'
 import { summaryTable } from './eval-table.js'
+import { cpuModel, packageVersions } from './machine.js'
 import { demoModel } from './model-options.js'
 import { finiteNumber, positiveInteger } from './numbers.js'
 import { note, print, printJson } from './output.js'
@@ -212,19 +212,16 @@ function loadingOf({ objectLayer, calibration, dtype, device }: EvalOptions): Lo
 
 /** What the numbers may depend on beside settings and data. */
 function versions(): Record<string, string> {
-  const require = createRequire(import.meta.url)
-  const { version } = require('../../package.json') as { version: string }
-  const { node = 'unknown' } = (env.backends.onnx as { versions?: { node?: string } }).versions ?? {}
-  return { hiprune: version, 'transformers.js': env.version, 'onnxruntime-node': node }
+  const { hiprune, onnxruntime } = packageVersions()
+  return { hiprune, 'transformers.js': env.version, 'onnxruntime-node': onnxruntime }
 }
 
 /** What only times depend on. */
 function machine(): object {
-  const [cpu] = os.cpus()
   return {
     node: process.version,
     platform: `${os.platform()} ${os.arch()}`,
-    cpu: `${os.cpus().length} x ${cpu?.model.trim() ?? 'unknown'}`,
+    cpu: `${os.cpus().length} x ${cpuModel()}`,
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
   }
 }

@@ -1,6 +1,5 @@
-import os from 'node:os'
-import { env } from '@huggingface/transformers'
 import { masksInWords, type AnswerTotals, type StudyNumbers } from '../analysis/index.js'
+import { machineInWords } from './machine.js'
 import type { StudyRun } from './study-run.js'
 
 /** What identifies the encoder of a study. */
@@ -11,7 +10,6 @@ export function encoderOf({ encoder }: StudyRun) {
 
 /** What the numbers of a study depend on, in words. */
 export function factsOf({ encoder, files, seed, measured, measuredMs, totals }: StudyRun): Record<string, string> {
-  const [cpu] = os.cpus()
   const { info } = encoder
   return {
     encoder: `${encoder.file}, ${info.layers.length} layers, ${info.family}, ${info.dtype}`,
@@ -24,7 +22,7 @@ export function factsOf({ encoder, files, seed, measured, measuredMs, totals }: 
       measured > 0
         ? `${measured} images in ${(measuredMs / 1000).toFixed(1)} s (${(measuredMs / measured).toFixed(0)} ms an image)`
         : 'all images from a stopped run',
-    machine: `${os.cpus().length} x ${cpu?.model.trim() ?? 'unknown CPU'}, Node ${process.version}, Transformers.js ${env.version}`,
+    machine: machineInWords(),
   }
 }
 

@@ -46,7 +46,7 @@ export type { FirstTokenTimes } from './engine/time-image.js'
 export { evaluateImage, type ImageRecord } from './evaluate-image.js'
 export type { Judged, Judgement, Metrics, Rule } from './metrics/rule.js'
 export { planImages, type PlacedSet, type PlannedImage } from './plan.js'
-export { mcnemar, type PairedTest } from './statistics.js'
+export { mcnemar, median, type PairedTest } from './statistics.js'
 export {
   answersBySet,
   judgeCell,

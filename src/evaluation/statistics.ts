@@ -48,3 +48,11 @@ function signTest(a: number, b: number): number {
   }
   return Math.min(1, 2 * tail)
 }
+
+/** The middle value, or the mean of the two middle ones. @param values At least one. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  const upper = sorted[middle] as number
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2
+}

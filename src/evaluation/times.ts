@@ -1,5 +1,6 @@
 import type { FirstTokenTimes } from './engine/time-image.js'
 import type { ImageRecord } from './evaluate-image.js'
+import { median } from './statistics.js'
 
 /** Median stage times of a cell over the timed pictures. */
 export interface TimeSummary extends FirstTokenTimes {
@@ -25,11 +26,4 @@ export function medianTimes(records: readonly ImageRecord[]): TimeSummary[] {
       firstTokenMs: medianOf((times) => times.preprocessMs + times.encodeMs + times.selectMs + times.prefillMs),
     }
   })
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const upper = sorted[middle] as number
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2
 }

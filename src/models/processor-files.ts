@@ -1,5 +1,5 @@
-import { env } from '@huggingface/transformers'
-import { findModelFile, type ModelSource } from './encoder-file.js'
+import { AutoTokenizer, env, type PreTrainedTokenizer } from '@huggingface/transformers'
+import { findModelFile, readModelFile, type ModelSource } from './encoder-file.js'
 import type { ResolvedSource } from './source.js'
 
 /** Everything that processors and tokenizers of Transformers.js read. */
@@ -21,4 +21,19 @@ export async function processorSource(source: ResolvedSource, files: ModelSource
   const found = await Promise.all(FILES.map((name) => findModelFile({ ...files, subfolder: '' }, name)))
   const folder = found[FILES.indexOf('tokenizer_config.json')]?.folder
   return folder === undefined ? source : { ...source, load: (from) => source.load(() => from(folder)) }
+}
+
+/**
+ * What a processor of our own is built from, for models whose image processor the library's AutoProcessor refuses.
+ *
+ * @returns The tokenizer, and preprocessor_config.json as it stands: what is needed of it must be checked.
+ */
+export async function readProcessorParts(
+  source: ResolvedSource,
+  files: ModelSource,
+  loading: object,
+): Promise<{ tokenizer: PreTrainedTokenizer; config: unknown }> {
+  const tokenizer = (await source.load((id) => AutoTokenizer.from_pretrained(id, loading))) as PreTrainedTokenizer
+  const { bytes } = await readModelFile({ ...files, subfolder: '' }, 'preprocessor_config.json')
+  return { tokenizer, config: JSON.parse(new TextDecoder().decode(bytes)) }
 }

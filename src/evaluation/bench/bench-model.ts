@@ -1,26 +1,16 @@
-import type { RawImage } from '@huggingface/transformers'
 import type { PrunedModel } from '../../generation/index.js'
 import type { ModelSource, VisionLanguageModel } from '../../models/index.js'
-import type { BudgetInput, PrunerName } from '../../pruning/index.js'
 import { shapeFromConfig } from '../flops/from-config.js'
 import type { VlmShape } from '../flops/shape.js'
 import { encoderSizes, type EncoderSizes } from './comparison.js'
 import { benchEncoder, type EncoderResult } from './encoder.js'
-import type { BenchHost } from './host.js'
-import { benchStages, type VariantResult } from './stages.js'
+import { benchStages, type StageOptions, type VariantResult } from './stages.js'
 
-export interface BenchModelOptions {
+export interface BenchModelOptions extends Omit<StageOptions, 'shape' | 'onRun'> {
   /** What to call it in the report. */
   readonly name: string
   readonly source: ModelSource
   readonly session_options?: object | undefined
-  readonly images: readonly RawImage[]
-  readonly question: string
-  readonly budgets: readonly BudgetInput[]
-  readonly method: PrunerName
-  readonly repeat: number
-  readonly newTokens: number
-  readonly host?: BenchHost | undefined
   readonly onRun?: ((what: string, done: number, total: number) => void) | undefined
 }
 

@@ -1,15 +1,9 @@
 import { ArgumentError, ModelError } from '../../errors.js'
+import type { VisionSizes } from '../shape-models/sizes.js'
 import { ratios, summarise, type Summary } from './summary.js'
 
 /** The sizes of a vision encoder, as far as another program must agree on them. */
-export interface EncoderSizes {
-  readonly image: number
-  readonly patch: number
-  readonly width: number
-  readonly hidden: number
-  readonly heads: number
-  readonly layers: number
-}
+export type EncoderSizes = VisionSizes
 
 /** What training/compare_encoder.py measured: the same encoder in PyTorch, plain and with the attention of all layers. */
 export interface EncoderComparison {

@@ -1,8 +1,9 @@
-import { AutoTokenizer, CLIPImageProcessor, Processor, Tensor, cat, type RawImage } from '@huggingface/transformers'
+import { CLIPImageProcessor, Processor, Tensor, cat, type RawImage } from '@huggingface/transformers'
 import { ModelError } from '../../errors.js'
+import { readProcessorParts } from '../processor-files.js'
 import type { ResolvedSource } from '../source.js'
 import type { ModelInputs } from '../transformers.js'
-import { readModelFile, type ModelSource } from '../encoder-file.js'
+import type { ModelSource } from '../encoder-file.js'
 import { anyresTiles, type Size } from './anyres.js'
 
 /** The image processor that Transformers.js does not have: base image and tiles of every picture. */
@@ -46,11 +47,10 @@ export async function loadLlavaNextProcessor(
   loading: object,
   expand: LlavaNextProcessor['expand'],
 ): Promise<Processor> {
-  const tokenizer = await source.load((id) => AutoTokenizer.from_pretrained(id, loading))
-  const { bytes } = await readModelFile({ ...files, subfolder: '' }, 'preprocessor_config.json')
-  const config = JSON.parse(new TextDecoder().decode(bytes)) as PinpointConfig
+  const parts = await readProcessorParts(source, files, loading)
+  const config = parts.config as PinpointConfig
   if (!config.image_grid_pinpoints?.length) throw new ModelError('preprocessor_config.json has no image_grid_pinpoints')
-  const components = { tokenizer, image_processor: new LlavaNextImageProcessor(config as never) }
+  const components = { tokenizer: parts.tokenizer, image_processor: new LlavaNextImageProcessor(config as never) }
   const processor = new LlavaNextProcessor({}, components as never, null as never)
   processor.expand = expand
   return processor

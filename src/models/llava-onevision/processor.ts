@@ -1,8 +1,9 @@
-import { AutoTokenizer, CLIPImageProcessor, Processor, Tensor, cat, type RawImage } from '@huggingface/transformers'
+import { CLIPImageProcessor, Processor, Tensor, cat, type RawImage } from '@huggingface/transformers'
 import { ModelError } from '../../errors.js'
-import { readModelFile, type ModelSource } from '../encoder-file.js'
+import type { ModelSource } from '../encoder-file.js'
 import { anyresTiles, type Size } from '../llava-next/anyres.js'
 import { expandPlaceholders } from '../llava-next/processor.js'
+import { readProcessorParts } from '../processor-files.js'
 import { resizeBicubic } from '../resize.js'
 import type { ResolvedSource } from '../source.js'
 import type { ModelInputs } from '../transformers.js'
@@ -58,10 +59,9 @@ export async function loadLlavaOnevisionProcessor(
   files: ModelSource,
   loading: object,
 ): Promise<LlavaOnevisionProcessor> {
-  const tokenizer = await source.load((id) => AutoTokenizer.from_pretrained(id, loading))
-  const { bytes } = await readModelFile({ ...files, subfolder: '' }, 'preprocessor_config.json')
-  const config = JSON.parse(new TextDecoder().decode(bytes)) as Partial<OnevisionConfig>
+  const parts = await readProcessorParts(source, files, loading)
+  const config = parts.config as Partial<OnevisionConfig>
   if (!config.size?.height) throw new ModelError('preprocessor_config.json has no size.height')
-  const components = { tokenizer, image_processor: new CLIPImageProcessor(config as never) }
+  const components = { tokenizer: parts.tokenizer, image_processor: new CLIPImageProcessor(config as never) }
   return new LlavaOnevisionProcessor({}, components as never, null as never)
 }

@@ -1,7 +1,8 @@
-import { AutoTokenizer, CLIPImageProcessor, Processor, Tensor, cat, type RawImage } from '@huggingface/transformers'
+import { CLIPImageProcessor, Processor, Tensor, cat, type RawImage } from '@huggingface/transformers'
 import { ModelError } from '../../errors.js'
 import { framesOf, isVideo, type Visual } from '../../image/index.js'
-import { readModelFile, type ModelSource } from '../encoder-file.js'
+import type { ModelSource } from '../encoder-file.js'
+import { readProcessorParts } from '../processor-files.js'
 import { resizeBicubic } from '../resize.js'
 import type { ResolvedSource } from '../source.js'
 import type { ModelInputs } from '../transformers.js'
@@ -80,11 +81,10 @@ export async function loadVideoLlavaProcessor(
   loading: object,
   facts: VideoLlavaFacts,
 ): Promise<Processor> {
-  const tokenizer = await source.load((id) => AutoTokenizer.from_pretrained(id, loading))
-  const { bytes } = await readModelFile({ ...files, subfolder: '' }, 'preprocessor_config.json')
-  const config = JSON.parse(new TextDecoder().decode(bytes)) as { size?: { shortest_edge?: number } }
+  const parts = await readProcessorParts(source, files, loading)
+  const config = parts.config as { size?: { shortest_edge?: number } }
   if (!config.size?.shortest_edge) throw new ModelError('preprocessor_config.json has no size.shortest_edge')
-  const components = { tokenizer, image_processor: new FrameProcessor(config as never) }
+  const components = { tokenizer: parts.tokenizer, image_processor: new FrameProcessor(config as never) }
   const processor = new VideoLlavaProcessor({}, components as never, null as never)
   processor.facts = facts
   return processor
