@@ -188,7 +188,7 @@ def free_place(rng, size: int, half_width: float, half_height: float, boxes: lis
 
 
 def crowded_places(rng, size: int, boxes: list) -> list[tuple[float, float, float]]:
-    """(x, y, radius) of objects that fill the cells of a lattice, shuffled: two to three times as many as free_place finds room for."""
+    """(x, y, radius) of objects that fill the cells of a lattice, shuffled: more than free_place finds room for."""
     cells = max(1, round(size / rng.choice([54, 80])))
     cell = size / cells
     places = []
