@@ -18,6 +18,7 @@ from scenes import COLOUR_NAMES, PHOTOS, SHAPES
 from tokens import SPECIAL, VOCABULARY, VOCABULARY_SLOTS
 
 GOALS = {'exist': 95, 'colour': 95, 'shape': 95, 'main': 95, 'position': 95, 'count': 90, 'relation': 90, 'choice': 90, 'reading': 85}
+JUMP = 0.2  # of dispersion, as `hiprune study` has it; the paper's CLIP-L more than doubles
 PAGE = """# Demo VLM: a {parameters:.1f} M parameter LLaVA for trying out visual token pruning
 
 A deliberately small vision-language model in the Transformers.js layout, with the structure of LLaVA-1.5 (CLIP vision tower, projector of two
@@ -59,8 +60,8 @@ of {types} types come from {templates} wordings, shared by training and benchmar
 ## Training
 
 Seed {seed}, {minutes:.0f} minutes on {machine}, torch {torch}, transformers {transformers}: {steps} steps, {images} images.{note} The stages are in
-`training/README.md`; `training/` beside this card holds the log and the curve of this run. Images of 160, 224 and 320 px: a smaller
-image is a whole image with fewer tokens, so the number of tokens says nothing about the number of objects.
+`training/README.md`; `training/` beside this card holds the log and the curve of this run. Images of 128 to 320 px: a smaller
+image is a whole image with fewer tokens on a window of the position table, so that the number of tokens says nothing about the number of objects or their places.
 
 ## Accuracy
 
@@ -106,10 +107,11 @@ def describe_hierarchy(values: dict) -> str:
     iou = values['iou_received']
     best, deep, middle = max(range(len(iou)), key=iou.__getitem__), len(iou) - 1, range(len(iou) // 3, 2 * len(iou) // 3 + 1)
     spread = values['dispersion']['10']
+    rise = spread[deep] / spread[best] - 1
     behind = iou[best + 1:] or [iou[best]]
     return (f"IoU is largest in layer {best + 1} of {len(iou)} ({iou[best]:.3f}), {'a middle layer' if best in middle else 'not a middle layer'}; behind it, it falls to {min(behind):.3f} "
             f"and is {iou[deep]:.3f} in the deepest, {iou[deep] / iou[best]:.2f} of the largest (the paper's encoders: .26 to .80 of the middle layer). Dispersion of the top 10 % goes from {spread[0]:.0f} in the first "
-            f"layer over {spread[len(iou) // 2]:.0f} in the middle to {spread[deep]:.0f} in the deepest: {'it rises towards the deep layers, as the paper finds' if spread[deep] > spread[best] else 'no rise in the deep layers, so the global phase of the paper does not show'}. "
+            f"layer over {spread[len(iou) // 2]:.0f} in the middle to {spread[deep]:.0f} in the deepest: {rise:+.0%} from the layer of the largest IoU to the deepest, {'a rise, as the paper finds' if rise >= JUMP else 'no jump as in the paper, so its global phase does not show'}. "
             'One small model, one seed: no more is claimed.')
 
 

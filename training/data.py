@@ -33,7 +33,7 @@ def pack(questions, size: int, origin: np.ndarray, scene) -> dict[str, list]:
         ids = prompt + answer[:-1]
         for index, item in question.mentions:
             place = (origin + np.array([scene.items[item].x, scene.items[item].y])) / (FRAME * PATCH)
-            row['mentions'].append((len(row['ids']) + index, *place))
+            row['mentions'].append((len(row['ids']) + index, *place, scene.items[item].radius / (5 * PATCH)))
         row['ids'] += ids
         row['blocks'] += [block] * len(ids)
         row['positions'] += list(range(2 + patches, 2 + patches + len(ids)))
@@ -48,8 +48,8 @@ def pad_rows(rows: list[list[int]], value: int, length: int) -> torch.Tensor:
 def make_batch(seed: int, rank: int, step: int, plan: Plan) -> dict[str, torch.Tensor]:
     """pixels uint8 [B,S,S,3]; origin [B,2]: the image's first patch (column, row) in the frame of 20 x 20 positions.
 
-    An image smaller than the frame takes a random window of the position table, whole: no token is left out. It is then a small
-    image, not a part of a larger one, so questions about its absolute position (top left ...) are only asked at full size.
+    An image smaller than the frame takes a random window of the position table, whole: no token is left out. Where something is
+    (top left ...) is meant in the frame, so that the answer follows from a token's position and not from how many tokens there are.
     """
     rng = np.random.default_rng([seed, rank, step])
     side = plan.size // PATCH
@@ -60,8 +60,8 @@ def make_batch(seed: int, rank: int, step: int, plan: Plan) -> dict[str, torch.T
             continue
         origin = rng.integers(0, FRAME - side + 1, 2)
         if plan.questions:
-            skip = () if side == FRAME else ('position',)
-            rows.append(pack(ask_many(scene, rng, plan.questions, skip), plan.size, origin * PATCH, scene))
+            asked = ask_many(scene, rng, plan.questions, window=tuple(origin * PATCH), frame=FRAME * PATCH)
+            rows.append(pack(asked, plan.size, origin * PATCH, scene))
         scenes.append(scene)
         origins.append(origin)
     targets = [patch_targets(s) for s in scenes]
@@ -76,13 +76,15 @@ def make_batch(seed: int, rank: int, step: int, plan: Plan) -> dict[str, torch.T
         shapes = np.array([0] + [SHAPES.index(i.shape) + 1 for i in scene.items])
         colours = np.array([-100] + [COLOUR_NAMES.index(i.colour) for i in scene.items])
         places = np.array([[0.0, 0.0]] + [[i.x, i.y] for i in scene.items])
+        radii = np.array([0.0] + [i.radius / (2 * PATCH) - 1 for i in scene.items])
         shape.append(shapes[target['item']])
         colour.append(colours[target['item']])
-        offset.append((places[target['item']] - centres) / (2 * PATCH))
+        offset.append(np.column_stack([(places[target['item']] - centres) / (2 * PATCH), radii[target['item']]]))
         for i in scene.items:
             listed[s, SHAPES.index(i.shape) * len(COLOUR_NAMES) + COLOUR_NAMES.index(i.colour)] = 1
     batch |= {'shape': torch.from_numpy(np.stack(shape)), 'colour': torch.from_numpy(np.stack(colour)),
-              'offset': torch.from_numpy(np.stack(offset).astype(np.float32)), 'listed': torch.from_numpy(listed)}
+              'offset': torch.from_numpy(np.stack(offset).astype(np.float32)), 'listed': torch.from_numpy(listed),
+              'number': torch.tensor([len(s.items) for s in scenes])}
     if plan.questions:
         length = -(-max(len(r['ids']) for r in rows) // 16) * 16
         batch |= {'ids': pad_rows([r['ids'] for r in rows], PAD, length), 'blocks': pad_rows([r['blocks'] for r in rows], -1, length),
@@ -90,7 +92,7 @@ def make_batch(seed: int, rank: int, step: int, plan: Plan) -> dict[str, torch.T
                   'labels': pad_rows([r['labels'] for r in rows], -100, length)}
         mentions = [(b, *m) for b, r in enumerate(rows) for m in r['mentions']]
         batch['mentions'] = torch.tensor([m[:2] for m in mentions], dtype=torch.long).reshape(-1, 2)
-        batch['mentioned_at'] = torch.tensor([m[2:] for m in mentions], dtype=torch.float32).reshape(-1, 2)
+        batch['mentioned_at'] = torch.tensor([m[2:] for m in mentions], dtype=torch.float32).reshape(-1, 3)
     return batch
 
 

@@ -44,6 +44,7 @@ def vision_transformer(model: LlavaForConditionalGeneration) -> nn.Module:
 
 OFFSETS = ([(0, 1), (0, -1), (1, 0), (-1, 0)], [(1, 1), (1, -1), (-1, 1), (-1, -1)])  # (columns, rows) a head looks aside
 LOCAL_LAYERS = 8
+MOST_OBJECTS = 12  # that the head of the number of objects tells apart
 EARLY = 4
 
 
@@ -107,19 +108,20 @@ def principal_filters(count: int, seed: int) -> torch.Tensor:
 class Heads(nn.Module):
     """Training only. Linear read-outs of hidden state -2 per patch, of both CLS states, and of the second decoder layer.
 
-    The silhouette of the object within each patch is read early: shapes are learned through it, and hardly without.
+    The silhouette of the object within each patch is read early: shapes are learned through it, and hardly without. The number of
+    objects is read from every patch, background included: the one thing that all tokens are asked to know of the whole image.
     """
 
     def __init__(self, vision_width: int, text_width: int):
         super().__init__()
         self.norm = nn.LayerNorm(vision_width)
-        self.sizes = [len(SHAPES) + 1, len(COLOUR_NAMES), len(CHARACTERS) + 1, 2, 2]
+        self.sizes = [len(SHAPES) + 1, len(COLOUR_NAMES), len(CHARACTERS) + 1, 3, 2, MOST_OBJECTS + 1]
         self.patch = nn.Linear(vision_width, sum(self.sizes))
         self.early_norm = nn.LayerNorm(vision_width)
         self.silhouette = nn.Linear(vision_width, 64)
         self.listed = nn.Linear(vision_width, len(SHAPES) * len(COLOUR_NAMES))
         self.listed_last = nn.Linear(vision_width, len(SHAPES) * len(COLOUR_NAMES))
-        self.mentioned = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, 2))
+        self.mentioned = nn.Sequential(nn.Linear(text_width, text_width), nn.GELU(), nn.Linear(text_width, 3))
 
 
 def encode_images(model, batch, through_last: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
@@ -149,7 +151,7 @@ def first(output):
 
 def vision_losses(heads: Heads, batch, hidden, early, last_cls) -> dict[str, torch.Tensor]:
     normed = heads.norm(hidden)
-    shape, colour, character, offset, place = heads.patch(normed[:, 1:]).float().split(heads.sizes, -1)
+    shape, colour, character, offset, place, number = heads.patch(normed[:, 1:]).float().split(heads.sizes, -1)
     on_object = batch['shape'] > 0
     side = batch['pixels'].shape[1] // PATCH
     axis = torch.arange(side, device=hidden.device)
@@ -167,11 +169,17 @@ def vision_losses(heads: Heads, batch, hidden, early, last_cls) -> dict[str, tor
         'offset': F.smooth_l1_loss(offset[on_object], batch['offset'][on_object], beta=0.2),
         'silhouette': 2 * F.binary_cross_entropy_with_logits(heads.silhouette(heads.early_norm(early[:, 1:])).float(), batch['silhouette']),
         'place': 5 * F.mse_loss(place, truth),
+        'number': 0.5 * F.cross_entropy(number.flatten(0, 1), batch['number'].clamp(max=MOST_OBJECTS).repeat_interleave(number.shape[1])),
         'listed': 2 * F.binary_cross_entropy_with_logits(heads.listed(normed[:, 0]).float(), batch['listed'], pos_weight=positive),
     }
     if last_cls is not None:
         losses['listed_last'] = 2 * F.binary_cross_entropy_with_logits(heads.listed_last(last_cls).float(), batch['listed'], pos_weight=positive)
     return losses
+
+
+def working_type(inputs: torch.Tensor) -> torch.dtype:
+    kind = inputs.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else inputs.dtype
 
 
 def packed_mask(blocks: torch.Tensor, prefix: int, dtype: torch.dtype) -> torch.Tensor:
@@ -193,7 +201,7 @@ def language_losses(model, heads: Heads, batch, hidden) -> tuple[dict[str, torch
     positions = torch.cat([torch.arange(prefix, device=hidden.device).expand(len(features), -1), batch['positions']], 1)
     second: list[torch.Tensor] = []
     hook = model.model.language_model.layers[1].register_forward_hook(lambda module, args, output: second.append(first(output)))
-    output = model.model.language_model(inputs_embeds=inputs, attention_mask=packed_mask(batch['blocks'], prefix, inputs.dtype),
+    output = model.model.language_model(inputs_embeds=inputs, attention_mask=packed_mask(batch['blocks'], prefix, working_type(inputs)),
                                         position_ids=positions, use_cache=False).last_hidden_state
     hook.remove()
     answered = batch['labels'] >= 0
@@ -201,5 +209,5 @@ def language_losses(model, heads: Heads, batch, hidden) -> tuple[dict[str, torch
     labels = batch['labels'][answered]
     at = second[0][:, prefix:][batch['mentions'][:, 0], batch['mentions'][:, 1]]
     losses = {'answer': F.cross_entropy(logits, labels),
-              'mentioned': 4 * F.smooth_l1_loss(heads.mentioned(at).float(), batch['mentioned_at'], beta=0.1, reduction='sum') / (2 * max(1, len(at)))}
+              'mentioned': 4 * F.smooth_l1_loss(heads.mentioned(at).float(), batch['mentioned_at'], beta=0.1, reduction='sum') / (3 * max(1, len(at)))}
     return losses, (logits.argmax(-1) == labels).float().mean().item()

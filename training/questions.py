@@ -89,9 +89,10 @@ class Question:
 class Asker:
     """Asks about one scene. Held-out questions share the wording of training ones; scenes and photographs differ."""
 
-    def __init__(self, scene: Scene, rng: np.random.Generator):
+    def __init__(self, scene: Scene, rng: np.random.Generator, window: tuple[int, int] = (0, 0), frame: int | None = None):
+        """window: left and top of the image in a square frame of so many pixels (the image itself when left out), which positions refer to."""
         self.scene, self.rng, self.items, self.sign = scene, rng, scene.items, scene.sign
-        self.size = scene.pixels.shape[0]
+        self.window, self.frame = window, frame or scene.pixels.shape[0]
 
     def pick(self, options):
         return options[self.rng.integers(len(options))]
@@ -141,7 +142,7 @@ class Asker:
             colour, shape = item.colour, item.shape
         elif style == 'pair':
             near = [(c, s) for c in colours for s in shapes if (c, s) not in pairs]
-            near += [(c, self.pick(SHAPES)) for c in colours] + [(self.pick(COLOUR_NAMES), s) for s in shapes]
+            near += [(c, self.pick(SHAPES)) for c in sorted(colours)] + [(self.pick(COLOUR_NAMES), s) for s in sorted(shapes)]
             near = [pair for pair in near if pair not in pairs]
             if not near:
                 return None
@@ -216,7 +217,7 @@ class Asker:
     def position(self) -> Question | None:
         index = int(self.rng.integers(len(self.items)))
         names = self.phrases(index)
-        x, y = self.items[index].x / self.size - 0.5, self.items[index].y / self.size - 0.5
+        x, y = ((self.window[0] + self.items[index].x) / self.frame - 0.5, (self.window[1] + self.items[index].y) / self.frame - 0.5)
         if max(abs(x), abs(y)) < 0.12:
             answer = 'center'
         elif min(abs(x), abs(y)) > 0.08 and max(abs(x), abs(y)) > 0.17:
@@ -331,17 +332,18 @@ class Asker:
 
 
 # How often a type is tried; hard types more often than easy ones. Types that the scene does not allow are skipped.
-WEIGHTS = {'exist': 2, 'colour': 1.5, 'shape': 1.5, 'count': 2.5, 'relation': 1.2, 'where': 2, 'position': 1.6, 'reading': 2.2, 'main': 1, 'comparison': 1.5,
-           'choice': 2.5, 'caption': 1, 'absent': 0.7, 'unknown': 0.7}
+WEIGHTS = {'exist': 2, 'colour': 1.2, 'shape': 1.2, 'count': 2.5, 'relation': 2, 'where': 3, 'position': 2.2, 'reading': 1.6, 'main': 0.8, 'comparison': 3,
+           'choice': 3, 'caption': 0.8, 'absent': 0.7, 'unknown': 0.6}
 TYPES = list(WEIGHTS)
 
 
-def ask_many(scene: Scene, rng: np.random.Generator, count: int, skip: tuple[str, ...] = (), weights: dict[str, float] = WEIGHTS) -> list[Question]:
+def ask_many(scene: Scene, rng: np.random.Generator, count: int, weights: dict[str, float] = WEIGHTS, window: tuple[int, int] = (0, 0),
+             frame: int | None = None) -> list[Question]:
     """Up to `count` different questions about the scene."""
     if not scene.items:
         return []
-    asker = Asker(scene, rng)
-    kinds = [k for k in weights if k not in skip]
+    asker = Asker(scene, rng, window, frame)
+    kinds = list(weights)
     share = np.array([weights[k] for k in kinds]) / sum(weights[k] for k in kinds)
     questions: dict[tuple[str, str], Question] = {}
     for kind in rng.choice(kinds, count * 3, p=share):

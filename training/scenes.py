@@ -187,9 +187,9 @@ def free_place(rng, size: int, half_width: float, half_height: float, boxes: lis
     return None
 
 
-def crowded_places(rng, size: int, boxes: list) -> list[tuple[float, float, float]]:
+def crowded_places(rng, size: int, boxes: list, cell: int | None = None) -> list[tuple[float, float, float]]:
     """(x, y, radius) of objects that fill the cells of a lattice, shuffled: more than free_place finds room for."""
-    cells = max(1, round(size / rng.choice([54, 80])))
+    cells = max(1, round(size / (cell or rng.choice([54, 80]))))
     cell = size / cells
     places = []
     for index in rng.permutation(cells * cells):
@@ -250,9 +250,13 @@ def choose_look(rng, items: list[Item], under: np.ndarray) -> tuple[str, str]:
 
 
 def choose_places(rng, size: int, boxes: list) -> list[tuple[float, float, float]]:
-    """(x, y, radius) of one to six objects. How many hardly depends on the size, so that it cannot be guessed from the number of tokens."""
+    """(x, y, radius) of one to six objects. How many hardly depends on the size, so that it cannot be guessed from the number of tokens:
+    small images are a lattice half of the time, where as many find room."""
     places = []
-    for index in range(int(rng.integers(1, 5 if size < 200 else 7))):
+    count = int(rng.integers(1, 7))
+    if size < 260 and rng.random() < 0.5:
+        return crowded_places(rng, size, boxes, cell=48)[:count]
+    for index in range(count):
         large = rng.random() < (0.6 if index == 0 else 0.25)
         radius = rng.uniform(36, 56) * min(1, size / 260) if large else rng.uniform(19, 26)
         place = free_place(rng, size, radius, radius, boxes)
