@@ -50,6 +50,7 @@ def make_batch(seed: int, rank: int, step: int, plan: Plan) -> dict[str, torch.T
 
     An image smaller than the frame takes a random window of the position table, whole: no token is left out. Where something is
     (top left ...) is meant in the frame, so that the answer follows from a token's position and not from how many tokens there are.
+    offset [B,patches,3]: from a patch's centre to that of its object, and the object's radius; mentioned_at [n,3]: place in the frame, radius.
     """
     rng = np.random.default_rng([seed, rank, step])
     side = plan.size // PATCH

@@ -29,7 +29,7 @@ class Muon(torch.optim.Optimizer):
         self.factors: dict[torch.Tensor, float] = {}  # of the learning rate, where it is not 1
 
     def orthogonalize_shared(self, stack: torch.Tensor) -> torch.Tensor:
-        """Each process does its share of the stack; the iteration is a fifth of a step on a CPU."""
+        """Each process does its share of the stack: on a CPU the iteration is a good part of a step."""
         if not dist.is_initialized():
             return orthogonalize(stack, self.dtype)
         world, rank = dist.get_world_size(), dist.get_rank()

@@ -217,7 +217,8 @@ class Asker:
     def position(self) -> Question | None:
         index = int(self.rng.integers(len(self.items)))
         names = self.phrases(index)
-        x, y = ((self.window[0] + self.items[index].x) / self.frame - 0.5, (self.window[1] + self.items[index].y) / self.frame - 0.5)
+        left, top = self.window
+        x, y = (left + self.items[index].x) / self.frame - 0.5, (top + self.items[index].y) / self.frame - 0.5
         if max(abs(x), abs(y)) < 0.12:
             answer = 'center'
         elif min(abs(x), abs(y)) > 0.08 and max(abs(x), abs(y)) > 0.17:
@@ -343,10 +344,9 @@ def ask_many(scene: Scene, rng: np.random.Generator, count: int, weights: dict[s
     if not scene.items:
         return []
     asker = Asker(scene, rng, window, frame)
-    kinds = list(weights)
-    share = np.array([weights[k] for k in kinds]) / sum(weights[k] for k in kinds)
+    share = np.array(list(weights.values())) / sum(weights.values())
     questions: dict[tuple[str, str], Question] = {}
-    for kind in rng.choice(kinds, count * 3, p=share):
+    for kind in rng.choice(list(weights), count * 3, p=share):
         question = asker.ask(str(kind))
         if question:
             questions.setdefault((question.type, question.text), question)

@@ -40,7 +40,7 @@ TOWER_FACTOR = 0.35  # the trained tower's matrices follow slowly: at the full r
 
 
 def plan_step(progress: float, step: int, factor: float) -> Plan:
-    """Vision stage on small images, language stage behind the frozen tower, joint stage that ends at full size."""
+    """Vision stage on small images, language stage behind the frozen tower, joint stage; the last two on images of all sizes."""
     draw = np.random.default_rng(step).random()  # the same in every process
     count = lambda images: max(1, round(images * factor))
     if progress < VISION_UNTIL:
@@ -88,8 +88,7 @@ def train(rank: int, world: int, options: argparse.Namespace) -> None:
     torch.set_float32_matmul_precision('high')
     model = build_model(preset['widths'], 'sdpa' if device.type == 'cuda' else 'eager').to(device)
     heads = Heads(model.config.vision_config.hidden_size, model.config.text_config.hidden_size).to(device)
-    bfloat16 = options.bfloat16
-    optimizers = build_optimizers(model, heads, preset['muon'], preset['adam'], torch.bfloat16 if bfloat16 else torch.float32)
+    optimizers = build_optimizers(model, heads, preset['muon'], preset['adam'], torch.bfloat16 if options.bfloat16 else torch.float32)
     step, elapsed, images = 0, 0.0, 0
     checkpoint = options.out / 'checkpoint.pt'
     if checkpoint.exists():
@@ -135,7 +134,7 @@ def train(rank: int, world: int, options: argparse.Namespace) -> None:
         frozen = plan.stage == 'language'
         set_rate(optimizers, rate_factor(share))
         optimizers[0].factors = dict.fromkeys(tower, TOWER_FACTOR if plan.stage == 'joint' else 1.0)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
             with torch.set_grad_enabled(not frozen):
                 hidden, early, last_cls = encode_images(model, batch, through_last=plan.stage == 'vision')
             losses = {} if frozen else vision_losses(heads, batch, hidden, early, last_cls)
@@ -186,7 +185,7 @@ COLUMNS = ['step', 'progress', 'minutes', 'images', 'stage', 'answer', 'right', 
 
 
 def bfloat16_pays() -> bool:
-    """Processors with instructions for bfloat16 multiply four times faster in it, others more than ten times slower."""
+    """Whether this processor multiplies faster in bfloat16; one without instructions for it is many times slower."""
     def seconds(dtype: torch.dtype) -> float:
         a, b = torch.randn(1024, 128, dtype=dtype), torch.randn(128, 384, dtype=dtype)
         times = []
